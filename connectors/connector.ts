@@ -1,0 +1,78 @@
+import type { Json, StreamSchema } from "../domain/streams.ts";
+
+/** A record as the source has it: field name to value. Text sources give strings. */
+export type SourceRecord = Record<string, unknown>;
+
+/** A record that the connector itself could not read; landing puts it into quarantine. */
+export interface Reject {
+  stream: string;
+  /** A stable code: `ragged_row`, `invalid_json`, `field_too_long`, … */
+  reason: string;
+  /** Where: a JSON pointer, or a line (`line 12`). Never the value. */
+  pointer: string;
+  /** What was received, as far as it could be read; it is sealed before it is stored. */
+  raw: string;
+}
+
+/**
+ * A page: records of one or more streams, and the cursor from which reading goes on after it.
+ * Landing commits rows and cursor in one transaction (D1), so a page is the unit of resumption.
+ */
+export interface Page {
+  records: Record<string, SourceRecord[]>;
+  rejects?: Reject[];
+  /** Any JSON; belongs to the stream or to the source as `cursorScope` says. Must change when something was read. */
+  cursor: Json;
+  /**
+   * The file (or another part with an identity of its own) that the records come from. A keyless record is named
+   * by its content and its occurrence number within this part, so a keyless part is always read from its start.
+   */
+  part?: string;
+}
+
+/** What a connector has to know of a stream to read it. */
+export interface ReadStream {
+  name: string;
+  /** null: keyless. A keyless stream's cursor names only whole parts. */
+  key: string[] | null;
+  /** Field by which to read incrementally; null reads everything. */
+  cursor: string | null;
+  schema: StreamSchema;
+}
+
+export interface ReadOptions {
+  signal: AbortSignal;
+  /** Only records whose `field` lies in [from, to), both ISO 8601. A source that cannot cut gives all; landing cuts again. */
+  window?: { field: string; from?: string; to?: string };
+  /** Records per page; a page may hold fewer, and ends early at about 8 MB of text. */
+  pageSize: number;
+}
+
+export interface DiscoveredStream {
+  name: string;
+  key: string[] | null;
+  cursor: string | null;
+  schema: StreamSchema;
+}
+
+/**
+ * A source connector. Knows its files or service; knows neither Temporal nor the warehouse.
+ * `config` has been validated against `spec` before any call.
+ */
+export interface Source<Config> {
+  /** JSON Schema of `config`, with a description for every key. */
+  spec: object;
+  /**
+   * `text`: values arrive as strings and are parsed by the stream's schema ("12" is an integer);
+   * values that already have a JSON type are taken as they are. `json`: a value must have the type its schema says.
+   */
+  values: "text" | "json";
+  /** Whether a cursor belongs to one stream, or to the source (then all its streams are read together). */
+  cursorScope: "stream" | "source";
+  discover(config: Config, options: { signal: AbortSignal }): Promise<DiscoveredStream[]>;
+  /**
+   * Reads from `cursor` (null: from the start) to the end of what is there now. With `cursorScope: "stream"` exactly one
+   * stream is given. Every page's cursor resumes right after that page. Throws the classes of connectors/errors.ts.
+   */
+  read(config: Config, streams: ReadStream[], cursor: Json | null, options: ReadOptions): AsyncIterable<Page>;
+}

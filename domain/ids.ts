@@ -1,0 +1,11 @@
+/** Workflow ids are data in the UI and in schedules; they carry no clock and no personal data. */
+
+export const TASK_QUEUE = "miette";
+
+export const RUN_WORKFLOW_ID = "run";
+export const BUILD_WORKFLOW_ID = "build";
+
+/** The workflow id of a source's sync, and the id of its schedule. */
+export function syncWorkflowId(source: string): string {
+  return `sync:${source}`;
+}

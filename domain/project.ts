@@ -1,0 +1,42 @@
+import type { Json, Stream } from "./streams.ts";
+
+/** A project as `miette.yaml` and its schemas declare it, after validation. */
+export interface Project {
+  name: string;
+  /** Absolute path of the project's folder. */
+  directory: string;
+  /** ISO 4217 code of the reporting currency. */
+  currency: string;
+  /** IANA time zone in which a day begins. */
+  timeZone: string;
+  /** ISO 3166-1 alpha-2, for phone numbers without a country code; null where none is given. */
+  defaultCountry: string | null;
+  sources: SourceDeclaration[];
+  identity: IdentityRules;
+}
+
+export interface SourceDeclaration {
+  name: string;
+  connector: string;
+  /** The source's config with `${ENV}` filled in: may hold secrets, so it never enters a workflow or a log. */
+  config: Json;
+  schedule: Schedule | null;
+  streams: Stream[];
+}
+
+export type Schedule = { every: string } | { cron: string };
+
+export interface IdentityRules {
+  /** Strongest first. */
+  identifiers: IdentifierRule[];
+}
+
+export interface IdentifierRule {
+  kind: string;
+  /** How many identifiers of this kind one person may have; null: any number. */
+  limit: number | null;
+  /** Values (with `*` as a wildcard) that point at nobody: compared with the normalised value before it is sealed. */
+  blocked: string[];
+  /** An identifier linked to more than this many identifiers of the strongest kind in its links is shared; null: never. */
+  sharedAbove: number | null;
+}

@@ -1,0 +1,72 @@
+/** The words of a stream: its schema, mode and the names it has in the warehouse. Pure; safe in workflows. */
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+/** The kinds of personal data that a schema's `personal:` may name (D2). */
+export const PERSONAL_KINDS = [
+  "email", "phone", "name", "address", "postal_code", "ip", "device_id", "account_id",
+  "birth_date", "free_text", "government_id", "payment", "custom",
+] as const;
+export type PersonalKind = (typeof PERSONAL_KINDS)[number];
+
+export type JsonType = "string" | "integer" | "number" | "boolean" | "object" | "array" | "null";
+
+/** One field of a stream: JSON Schema with the words `personal`, `identifier`, `keep` and `decimal`. */
+export interface FieldSchema {
+  type: JsonType | JsonType[];
+  format?: string;
+  description?: string;
+  /** [precision, scale] of a `number`, kept without loss as numeric(p,s). */
+  decimal?: [number, number];
+  personal?: PersonalKind;
+  /** The identifier kind (`email`, `customer_id`, …) that a value of this field names a person by. */
+  identifier?: string;
+  /** Non-personal remains that stay readable: `domain`, `country`, `year`, … */
+  keep?: string[];
+  [keyword: string]: unknown;
+}
+
+export interface Reference {
+  /** The field or fields that hold the parent's key, in the order of the parent's key. */
+  field: string | string[];
+  stream: string;
+}
+
+export interface StreamSchema {
+  type: "object";
+  required?: string[];
+  properties: Record<string, FieldSchema>;
+  match_keys?: Record<string, string[]>;
+  references?: Reference[];
+  [keyword: string]: unknown;
+}
+
+export const STREAM_MODES = ["append", "upsert", "snapshot"] as const;
+export type StreamMode = (typeof STREAM_MODES)[number];
+
+/** A stream as the project declares it. */
+export interface Stream {
+  source: string;
+  name: string;
+  mode: StreamMode;
+  /** Fields of the record's key; null for a keyless stream (record plus occurrence within its file). */
+  key: string[] | null;
+  /** Field by which the source is read incrementally. */
+  cursor: string | null;
+  /** Field that orders the versions of one record: an integer, number, date or date-time. */
+  version: string | null;
+  /** Field that `--from` and `--to` cut by. */
+  window: string | null;
+  schema: StreamSchema;
+  /** The schema's path, for errors. */
+  schemaFile: string;
+  /** Share of rejected records, after the first 1,000, above which a sync stops. */
+  rejectLimit: number;
+  /** The connector's config for this stream: the source's, overlaid by the stream's own. */
+  config: Json;
+}
+
+/** `raw.<source>__<stream>`: the raw table of a stream, and the stem of its staging model's name. */
+export function rawTableName(source: string, stream: string): string {
+  return `${source}__${stream}`;
+}

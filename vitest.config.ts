@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    pool: "forks",
+    maxWorkers: 2,
+    globalSetup: ["test/servers.ts"],
+    include: ["**/*.test.ts"],
+    exclude: ["node_modules/**", ".miette/**"],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});

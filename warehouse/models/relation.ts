@@ -1,0 +1,41 @@
+import type { ClientBase } from "pg";
+import type { IdentityRules } from "../../domain/project.ts";
+
+/** What the runner has to know of a relation beside its select: from a model's header comment, or declared by a node. */
+export interface RelationSpec {
+  /** `core.people`: schema and name. */
+  name: string;
+  /** First line of the header, a sentence: `One row per order.` */
+  grain: string;
+  materialize: "view" | "table" | "incremental";
+  /** Columns of the primary key; empty for a view. A key column `valid` of a range type becomes WITHOUT OVERLAPS. */
+  key: string[];
+  follows: { relation: string; columns: string[] }[];
+  notNull: string[];
+  foreignKeys: { columns: string[]; references: string }[];
+  /** Column name to description; becomes COMMENT ON COLUMN. */
+  columns: Record<string, string>;
+}
+
+/** A node of the model graph that is no select: declared inputs and outputs, computed by TypeScript. */
+export interface ModelNode {
+  name: string;
+  inputs: string[];
+  outputs: RelationSpec[];
+  /** Changes when the code's results would; like a model's SQL hash, it makes the node compute again. */
+  version: string;
+  /** Creates and fills each output in the build schema; returns rows per output. */
+  compute(context: ComputeContext): Promise<Record<string, number>>;
+}
+
+export interface ComputeContext {
+  /** Inside the model's transaction, as the role `transformer`. */
+  client: ClientBase;
+  /** Where to read an input: `build_core.x` if this run computed it, else the published `core.x`. Quoted, ready for SQL. */
+  input(relation: string): string;
+  /** Where to create an output: `build_core.x`. Quoted, ready for SQL. */
+  output(relation: string): string;
+  /** The published relation of this name as it stands (for state that survives, like person ids), or null before its first publish. */
+  published(relation: string): string | null;
+  rules: IdentityRules;
+}
