@@ -4,8 +4,19 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 
 /** The kinds of personal data that a schema's `personal:` may name (D2). */
 export const PERSONAL_KINDS = [
-  "email", "phone", "name", "address", "postal_code", "ip", "device_id", "account_id",
-  "birth_date", "free_text", "government_id", "payment", "custom",
+  "email",
+  "phone",
+  "name",
+  "address",
+  "postal_code",
+  "ip",
+  "device_id",
+  "account_id",
+  "birth_date",
+  "free_text",
+  "government_id",
+  "payment",
+  "custom",
 ] as const;
 export type PersonalKind = (typeof PERSONAL_KINDS)[number];
 

@@ -1,0 +1,55 @@
+import pg from "pg";
+
+/** Values come back as text where a JavaScript type would lose digits: dates, timestamps, numerics and int8. */
+const TEXT_TYPES = new Set([20, 1082, 1083, 1114, 1184, 1186, 1266, 1700]);
+
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: "text" | "binary") =>
+    TEXT_TYPES.has(oid) ? (value: string) => value : pg.types.getTypeParser(oid, format as "text")) as never,
+};
+
+/**
+ * A pool of connections to the warehouse. Sessions run in UTC with ISO dates; a transaction left idle for five minutes
+ * is ended by the server, since any open writer holds back what the models may read.
+ */
+export function openPool(databaseUrl: string, options: { max?: number; name: string }): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: options.max ?? 10,
+    types,
+    application_name: `miette ${options.name}`,
+    connectionTimeoutMillis: 10_000,
+    options: "-c timezone=UTC -c datestyle=ISO -c intervalstyle=iso_8601 -c idle_in_transaction_session_timeout=300000",
+  });
+  // An idle connection that the server ends (a restart) must not end the process: the next query opens another.
+  pool.on("error", () => undefined);
+  return pool;
+}
+
+/** Runs `work` in one transaction on one connection; rolls back and rethrows when it throws. */
+export async function inTransaction<T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<T>,
+  begin = "begin",
+): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await client.query(begin);
+    const result = await work(client);
+    await client.query("commit");
+    return result;
+  } catch (error) {
+    await client.query("rollback").catch((cause: unknown) => {
+      broken = cause instanceof Error ? cause : new Error("rollback failed");
+    });
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+/** `"schema"."name"`, quoted for SQL. */
+export function quoteName(...parts: string[]): string {
+  return parts.map((part) => pg.escapeIdentifier(part)).join(".");
+}

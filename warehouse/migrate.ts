@@ -1,0 +1,41 @@
+import { readdir, readFile } from "node:fs/promises";
+import knex, { type Knex } from "knex";
+
+const DIRECTORY = new URL("../sql/migrations/", import.meta.url);
+
+/**
+ * Brings the warehouse's state tables to the newest migration; a second call does nothing.
+ * @param databaseUrl a role that owns the database and may create roles
+ * @returns names of the migrations that were applied
+ */
+export async function migrate(databaseUrl: string): Promise<string[]> {
+  const database = knex({ client: "pg", connection: databaseUrl, pool: { min: 0, max: 2 } });
+  try {
+    await database.raw("create schema if not exists ops");
+    const [, applied] = (await database.migrate.latest({
+      migrationSource: new SqlFiles(),
+      tableName: "migrations",
+      schemaName: "ops",
+    })) as [number, string[]];
+    return applied;
+  } finally {
+    await database.destroy();
+  }
+}
+
+class SqlFiles implements Knex.MigrationSource<string> {
+  async getMigrations(): Promise<string[]> {
+    return (await readdir(DIRECTORY)).filter((name) => name.endsWith(".sql")).toSorted();
+  }
+  getMigrationName(name: string): string {
+    return name;
+  }
+  async getMigration(name: string): Promise<Knex.Migration> {
+    const sql = await readFile(new URL(name, DIRECTORY), "utf8");
+    return {
+      // knex reads a bare `?` as a placeholder, also where it is the jsonb operator.
+      up: async (transaction) => void (await transaction.raw(sql.replaceAll("?", "\\?"))),
+      down: () => Promise.reject(new Error(`${name} can't be undone: write a new migration`)),
+    };
+  }
+}
