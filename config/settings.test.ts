@@ -1,0 +1,74 @@
+import { describe, expect, it } from "vitest";
+import { UserErrors } from "../domain/errors.ts";
+import { readSettings } from "./settings.ts";
+
+const settings = (env: Record<string, string>) => readSettings(env, "/checkout");
+
+describe("settings", () => {
+  it("have defaults, with the home in the checkout and the key in the home", () => {
+    expect(settings({ MIETTE_PG_PORT: "" })).toEqual({
+      home: "/checkout/.miette",
+      postgresPort: 54320,
+      temporalPort: 7233,
+      uiPort: 8233,
+      demoPostgresPort: 54330,
+      databaseUrl: null,
+      temporalAddress: null,
+      temporalNamespace: "default",
+      logLevel: "info",
+      keyFile: "/checkout/.miette/keys/generation-1.key",
+    });
+  });
+
+  it("come from the environment", () => {
+    const read = settings({
+      MIETTE_HOME: "/srv/miette",
+      MIETTE_PG_PORT: "5000",
+      DATABASE_URL: "postgresql://app:secret@db.internal/miette?sslmode=verify-full",
+      TEMPORAL_ADDRESS: "[::1]:7233",
+      TEMPORAL_NAMESPACE: "shop",
+      MIETTE_LOG_LEVEL: "debug",
+    });
+    expect(read.home).toBe("/srv/miette");
+    expect(read.keyFile).toBe("/srv/miette/keys/generation-1.key");
+    expect(read.postgresPort).toBe(5000);
+    expect(read.databaseUrl).toBe("postgresql://app:secret@db.internal/miette?sslmode=verify-full");
+    expect(read.temporalAddress).toBe("[::1]:7233");
+    expect(read.temporalNamespace).toBe("shop");
+    expect(read.logLevel).toBe("debug");
+  });
+
+  it("tell every wrong variable at once, without its value", () => {
+    const wrong = {
+      MIETTE_PG_PORT: "70000",
+      MIETTE_UI_PORT: "7233",
+      MIETTE_DEMO_PG_PORT: "0x10",
+      DATABASE_URL: "mysql://app:secret@db/miette",
+      TEMPORAL_ADDRESS: "localhost",
+      MIETTE_LOG_LEVEL: "loud",
+    };
+    const error = capture(() => settings(wrong));
+    expect(error.message.split("\n")).toEqual([
+      "MIETTE_PG_PORT: must be a port, a whole number from 1 to 65535.",
+      "MIETTE_UI_PORT: is port 7233, as MIETTE_TEMPORAL_PORT is; give each its own.",
+      "MIETTE_DEMO_PG_PORT: must be a port, a whole number from 1 to 65535.",
+      "DATABASE_URL: must be a URL with a database, as in postgres://user@host:5432/miette.",
+      "TEMPORAL_ADDRESS: must be a host and a port, as in temporal.internal:7233.",
+      "MIETTE_LOG_LEVEL: must be one of fatal, error, warn, info, debug, trace, silent.",
+    ]);
+  });
+
+  it.each(["postgres://db.internal", "postgres://db.internal/", "not a url"])("refuse DATABASE_URL %s", (url) => {
+    expect(capture(() => settings({ DATABASE_URL: url })).errors).toHaveLength(1);
+  });
+});
+
+function capture(action: () => unknown): UserErrors {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof UserErrors) return error;
+    throw error;
+  }
+  throw new Error("expected UserErrors");
+}

@@ -1,0 +1,95 @@
+import { join, resolve } from "node:path";
+import { UserError, UserErrors } from "../domain/errors.ts";
+
+const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+
+/** Where this installation keeps its state and finds its servers: everything that the environment decides. */
+export interface Settings {
+  /** Absolute path of the folder with Postgres' data, Temporal's database, keys and logs. */
+  home: string;
+  postgresPort: number;
+  temporalPort: number;
+  uiPort: number;
+  /** Port of the demo shop's own Postgres, a cluster apart from the warehouse's. */
+  demoPostgresPort: number;
+  /** URL of a warehouse that replaces the embedded Postgres; null: embedded. Holds a password. */
+  databaseUrl: string | null;
+  /** `host:port` of a Temporal cluster that replaces the embedded server; null: embedded. */
+  temporalAddress: string | null;
+  temporalNamespace: string;
+  logLevel: (typeof LOG_LEVELS)[number];
+  /** Absolute path of the file with the key generation that wraps all other keys. */
+  keyFile: string;
+}
+
+export type Environment = Record<string, string | undefined>;
+
+/**
+ * Settings from the environment. An unset or empty variable takes its default. Throws UserErrors that name every
+ * wrong variable; no message holds a variable's value, which may be a secret.
+ *
+ * @param packageDirectory absolute path of the checkout, where `.miette/` lies by default
+ */
+export function readSettings(env: Environment, packageDirectory: string): Settings {
+  const errors: UserError[] = [];
+  const read = <T>(name: string, fallback: T, parse: (text: string) => T | null, expected: string): T => {
+    const text = env[name];
+    if (text === undefined || text === "") return fallback;
+    const value = parse(text);
+    if (value === null) errors.push(new UserError(`must be ${expected}.`, { key: name }));
+    return value ?? fallback;
+  };
+  const ports = new Map<number, string>();
+  const port = (name: string, fallback: number): number => {
+    const value = read(name, fallback, parsePort, "a port, a whole number from 1 to 65535");
+    const other = ports.get(value);
+    if (other) errors.push(new UserError(`is port ${value}, as ${other} is; give each its own.`, { key: name }));
+    ports.set(value, name);
+    return value;
+  };
+
+  const home = resolve(env.MIETTE_HOME || join(packageDirectory, ".miette"));
+  const settings: Settings = {
+    home,
+    postgresPort: port("MIETTE_PG_PORT", 54320),
+    temporalPort: port("MIETTE_TEMPORAL_PORT", 7233),
+    uiPort: port("MIETTE_UI_PORT", 8233),
+    demoPostgresPort: port("MIETTE_DEMO_PG_PORT", 54330),
+    databaseUrl: read<string | null>(
+      "DATABASE_URL",
+      null,
+      parseDatabaseUrl,
+      "a URL with a database, as in postgres://user@host:5432/miette",
+    ),
+    temporalAddress: read<string | null>(
+      "TEMPORAL_ADDRESS",
+      null,
+      parseAddress,
+      "a host and a port, as in temporal.internal:7233",
+    ),
+    temporalNamespace: env.TEMPORAL_NAMESPACE || "default",
+    logLevel: read<Settings["logLevel"]>("MIETTE_LOG_LEVEL", "info", parseLogLevel, `one of ${LOG_LEVELS.join(", ")}`),
+    keyFile: resolve(env.MIETTE_KEY_FILE || join(home, "keys", "generation-1.key")),
+  };
+  if (errors.length) throw new UserErrors(errors);
+  return settings;
+}
+
+function parsePort(text: string): number | null {
+  return /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65535 ? Number(text) : null;
+}
+
+function parseDatabaseUrl(text: string): string | null {
+  if (!URL.canParse(text)) return null;
+  const { protocol, pathname } = new URL(text);
+  return /^postgres(ql)?:$/.test(protocol) && pathname.length > 1 ? text : null;
+}
+
+function parseAddress(text: string): string | null {
+  const [, port] = /^(?:[\w.-]+|\[[0-9a-f:]+\]):(\d+)$/i.exec(text) ?? [];
+  return port !== undefined && parsePort(port) !== null ? text : null;
+}
+
+function parseLogLevel(text: string): Settings["logLevel"] | null {
+  return LOG_LEVELS.find((level) => level === text) ?? null;
+}
