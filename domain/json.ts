@@ -1,0 +1,37 @@
+import { DecimalText } from "./decimal.ts";
+
+/** A number that a double may not hold: 16 or more digits, or an exponent. Rare, so most texts take the plain path. */
+const SUSPECT = /[\d.]{16}|\d[eE]/;
+const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+/** Stands for a number while the text is parsed; no text from outside can hold it, since it is drawn at each start. */
+const MARK = `decimal ${globalThis.crypto?.randomUUID?.() ?? Math.random()}`;
+
+/**
+ * JSON.parse that loses no digit: a number that a double can't hold exactly comes as DecimalText.
+ * @throws SyntaxError where the text is no JSON; its message is not for logs, since it quotes the text
+ */
+export function parseJson(text: string): unknown {
+  const plain: unknown = JSON.parse(text);
+  if (!SUSPECT.test(text)) return plain;
+  const marked = text.replace(STRING_OR_NUMBER, (token) =>
+    token.startsWith('"') || isExact(token) ? token : `{"${MARK}":"${token}"}`,
+  );
+  return JSON.parse(marked, (_key, value: unknown) => {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, MARK)) return value;
+    return new DecimalText((value as Record<string, string>)[MARK] as string);
+  });
+}
+
+function isExact(token: string): boolean {
+  const number = Number(token);
+  return Number.isFinite(number) && plainDigits(String(number)) === plainDigits(token);
+}
+
+/** Digits and point position of a number's text, without sign, leading and trailing zeros: `0.10e1` → `1@1`. */
+function plainDigits(token: string): string {
+  const [, whole = "", fraction = "", exponent = "0"] = /^-?(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(token) ?? [];
+  const digits = (whole + fraction).replace(/^0+/, "");
+  const leading = (whole + fraction).length - digits.length;
+  const kept = digits.replace(/0+$/, "");
+  return kept === "" ? "0" : `${kept}@${whole.length - leading + Number(exponent)}`;
+}

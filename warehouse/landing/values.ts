@@ -1,0 +1,277 @@
+import { DecimalText } from "../../domain/decimal.ts";
+import { parseJson } from "../../domain/json.ts";
+import type { FieldSchema, JsonType } from "../../domain/streams.ts";
+
+/** Why a value can't land as its schema says: a stable code, never the value. */
+export class Rejection {
+  readonly reason: string;
+  constructor(reason: string) {
+    this.reason = reason;
+  }
+}
+
+/** A value in the text form that Postgres reads, null, or why it can't be had. */
+export type Parsed = string | null | Rejection;
+export type Parser = (value: unknown) => Parsed;
+
+export interface FieldType {
+  /** The column's type in SQL. */
+  sql: string;
+  parse: Parser;
+  nullable: boolean;
+}
+
+const NOT_NULLABLE = new Rejection("null_not_allowed");
+const WRONG_TYPE = new Rejection("wrong_type");
+const NUL = new Rejection("nul_character");
+const SURROGATE = new Rejection("lone_surrogate");
+const TOO_DEEP = new Rejection("nested_too_deep");
+const OUT_OF_RANGE = new Rejection("number_out_of_range");
+const NOT_FINITE = new Rejection("number_not_finite");
+const DECIMAL = new Rejection("decimal_would_lose_digits");
+const BAD_DATE = new Rejection("not_a_date");
+const DATE_RANGE = new Rejection("date_out_of_range");
+const BAD_UUID = new Rejection("not_a_uuid");
+
+/** A number as text; the exponent is bounded so that a hostile `1e999999999` can't be spelled out. */
+const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?$/i;
+const INTEGER = /^[+-]?\d+$/;
+const NOT_A_FINITE = /^[+-]?(?:nan|inf(?:inity)?)$/i;
+const MAX_DIGITS = 1000;
+const MAX_BIGINT = 9223372036854775807n;
+const MIN_BIGINT = -9223372036854775808n;
+const MAX_DEPTH = 200;
+
+/**
+ * How a field is parsed and stored.
+ * @param textual strings are read by the field's type ("12" is an integer, an empty string is null unless it is a string);
+ *   else a value must have the JSON type that the schema says
+ */
+export function fieldType(schema: FieldSchema, textual: boolean): FieldType {
+  const types: JsonType[] = Array.isArray(schema.type) ? schema.type : [schema.type];
+  const nullable = types.includes("null");
+  const named = types.filter((type) => type !== "null");
+  const { sql, parse } = scalar(named, schema, textual);
+  const emptyIsNull = textual && sql !== "text";
+  return {
+    sql,
+    nullable,
+    parse(value) {
+      if (value === null || value === undefined || (emptyIsNull && value === "")) return nullable ? null : NOT_NULLABLE;
+      return parse(value);
+    },
+  };
+}
+
+function scalar(types: JsonType[], schema: FieldSchema, textual: boolean): { sql: string; parse: Parser } {
+  const [type] = types;
+  if (types.length !== 1) {
+    const nested = types.some((each) => each === "object" || each === "array");
+    return nested ? { sql: "jsonb", parse: (value) => jsonText(value) } : { sql: "text", parse: anyScalar(types) };
+  }
+  switch (type) {
+    case "integer":
+      return { sql: "bigint", parse: (value) => parseInteger(value, textual) };
+    case "number": {
+      const decimal = schema.decimal;
+      return decimal
+        ? {
+            sql: `numeric(${Number(decimal[0])},${Number(decimal[1])})`,
+            parse: (value) => fitDecimal(parseNumber(value, textual), decimal),
+          }
+        : { sql: "numeric", parse: (value) => parseNumber(value, textual) };
+    }
+    case "boolean":
+      return { sql: "boolean", parse: (value) => parseBoolean(value, textual) };
+    case "object":
+    case "array":
+      return { sql: "jsonb", parse: (value) => parseNested(value, type, textual) };
+    default:
+      return stringType(schema.format);
+  }
+}
+
+function stringType(format: string | undefined): { sql: string; parse: Parser } {
+  switch (format) {
+    case "date":
+      return { sql: "date", parse: (value) => (typeof value === "string" ? parseDate(value) : WRONG_TYPE) };
+    case "date-time":
+      return { sql: "timestamptz", parse: (value) => (typeof value === "string" ? parseDateTime(value) : WRONG_TYPE) };
+    case "uuid":
+      return { sql: "uuid", parse: (value) => (typeof value === "string" ? parseUuid(value) : WRONG_TYPE) };
+    default:
+      return { sql: "text", parse: (value) => (typeof value === "string" ? checkText(value) : WRONG_TYPE) };
+  }
+}
+
+/** Postgres text can hold neither U+0000 nor half of a surrogate pair. */
+function checkText(value: string): Parsed {
+  if (value.includes("\0")) return NUL;
+  return value.isWellFormed() ? value : SURROGATE;
+}
+
+function anyScalar(types: JsonType[]): Parser {
+  return (value) => {
+    if (typeof value === "string") return types.includes("string") ? checkText(value) : WRONG_TYPE;
+    if (typeof value === "boolean") return types.includes("boolean") ? String(value) : WRONG_TYPE;
+    const whole = parseInteger(value, false);
+    if (typeof whole === "string") return types.includes("integer") || types.includes("number") ? whole : WRONG_TYPE;
+    return types.includes("number") ? parseNumber(value, false) : WRONG_TYPE;
+  };
+}
+
+function parseInteger(value: unknown, textual: boolean): Parsed {
+  if (typeof value === "number") {
+    if (!Number.isFinite(value)) return NOT_FINITE;
+    if (!Number.isInteger(value)) return WRONG_TYPE;
+    return Number.isSafeInteger(value) ? String(value) : inBigint(BigInt(value));
+  }
+  if (typeof value === "bigint") return inBigint(value);
+  if (value instanceof DecimalText) return INTEGER.test(value.text) ? inBigint(BigInt(value.text)) : WRONG_TYPE;
+  if (!textual || typeof value !== "string") return WRONG_TYPE;
+  const text = value.trim();
+  if (!INTEGER.test(text)) return WRONG_TYPE;
+  if (text.length > 25) return OUT_OF_RANGE;
+  return inBigint(BigInt(text.startsWith("+") ? text.slice(1) : text));
+}
+
+function inBigint(value: bigint): Parsed {
+  return value > MAX_BIGINT || value < MIN_BIGINT ? OUT_OF_RANGE : value.toString();
+}
+
+function parseNumber(value: unknown, textual: boolean): Parsed {
+  if (typeof value === "number") return Number.isFinite(value) ? String(value) : NOT_FINITE;
+  if (typeof value === "bigint") return boundedDigits(value.toString());
+  if (value instanceof DecimalText) return NUMBER.test(value.text) ? boundedDigits(value.text) : OUT_OF_RANGE;
+  if (!textual || typeof value !== "string") return WRONG_TYPE;
+  const text = value.trim();
+  if (NOT_A_FINITE.test(text)) return NOT_FINITE;
+  return NUMBER.test(text) ? boundedDigits(text) : WRONG_TYPE;
+}
+
+function boundedDigits(text: string): Parsed {
+  return text.length > MAX_DIGITS ? OUT_OF_RANGE : text;
+}
+
+/** numeric(p,s) would round what has more decimals; a rounded amount is a wrong amount, so it is rejected instead. */
+function fitDecimal(number: Parsed, [precision, scale]: [number, number]): Parsed {
+  if (typeof number !== "string") return number;
+  const [, digits = "", fraction = "", exponent = "0"] = /^[+-]?(\d*)\.?(\d*)(?:e([+-]?\d+))?$/i.exec(number) ?? [];
+  const significant = `${digits}${fraction}`.replace(/0+$/, "");
+  const point = digits.length + Number(exponent);
+  const whole = significant.replace(/^0+/, "");
+  const leadingZeros = significant.length - whole.length;
+  const wholeDigits = whole === "" ? 0 : Math.max(0, point - leadingZeros);
+  const decimals = whole === "" ? 0 : Math.max(0, significant.length - point);
+  if (decimals > scale) return DECIMAL;
+  return wholeDigits > precision - scale ? OUT_OF_RANGE : number;
+}
+
+function parseBoolean(value: unknown, textual: boolean): Parsed {
+  if (typeof value === "boolean") return String(value);
+  if (!textual) return WRONG_TYPE;
+  if (value === 1 || value === 0) return value === 1 ? "true" : "false";
+  if (typeof value !== "string") return WRONG_TYPE;
+  const text = value.trim();
+  if (/^(?:true|t|yes|y|1)$/i.test(text)) return "true";
+  return /^(?:false|f|no|n|0)$/i.test(text) ? "false" : WRONG_TYPE;
+}
+
+/** ISO 8601, extended (2024-02-29) or basic (20240229). */
+const DATE = /^(\d{4})-?(\d{2})-?(\d{2})$/;
+const FAR = /^[+-]?\d{5,}-|^-?infinity$| BC$/i;
+
+function parseDate(value: string): Parsed {
+  const text = value.trim();
+  const match = DATE.exec(text);
+  if (!match) return FAR.test(text) ? DATE_RANGE : BAD_DATE;
+  return isDay(match[1], match[2], match[3]) ? `${match[1]}-${match[2]}-${match[3]}` : BAD_DATE;
+}
+
+function isDay(year = "", month = "", day = ""): boolean {
+  const [y, m, d] = [Number(year), Number(month), Number(day)];
+  if (y < 1 || m < 1 || m > 12 || d < 1) return false;
+  const leap = (y % 4 === 0 && y % 100 !== 0) || y % 400 === 0;
+  return d <= (m === 2 ? (leap ? 29 : 28) : m === 4 || m === 6 || m === 9 || m === 11 ? 30 : 31);
+}
+
+/** ISO 8601 / RFC 3339, `T` or a space between; without an offset it is UTC; digits past the microsecond are rounded by Postgres. */
+const DATE_TIME =
+  /^(\d{4})-?(\d{2})-?(\d{2})(?:[T ](\d{2}):?(\d{2})(?::?(\d{2})(?:[.,](\d{1,12}))?)?\s?(Z|[+-]\d{2}(?::?\d{2})?)?)?$/i;
+
+function parseDateTime(value: string): Parsed {
+  const text = value.trim();
+  const match = DATE_TIME.exec(text);
+  if (!match) return FAR.test(text) ? DATE_RANGE : BAD_DATE;
+  const [, year, month, day, hour = "00", minute = "00", second = "00", fraction, offset = "Z"] = match;
+  if (!isDay(year, month, day) || Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return BAD_DATE;
+  const zone = /^z$/i.test(offset) ? "+00" : offset;
+  if (Number(zone.slice(1, 3)) > 15 || Number(zone.replace(":", "").slice(3) || 0) > 59) return BAD_DATE;
+  return `${year}-${month}-${day} ${hour}:${minute}:${second}${fraction ? `.${fraction}` : ""}${zone}`;
+}
+
+function parseUuid(value: string): Parsed {
+  const text = value.trim().toLowerCase();
+  return /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(text) ? text : BAD_UUID;
+}
+
+function parseNested(value: unknown, type: "object" | "array", textual: boolean): Parsed {
+  let nested = value;
+  if (textual && typeof value === "string") {
+    try {
+      nested = parseJson(value);
+    } catch {
+      return new Rejection("invalid_json");
+    }
+  }
+  const isArray = Array.isArray(nested);
+  if (typeof nested !== "object" || nested === null || isArray !== (type === "array")) return WRONG_TYPE;
+  return jsonText(nested);
+}
+
+/**
+ * JSON text with sorted keys and every digit of a number kept, so that equal values have equal text.
+ * U+0000 and lone surrogates are rejected, since jsonb holds neither.
+ */
+function jsonText(value: unknown): Parsed {
+  let flaw: Rejection | null = null;
+  const text = canonicalJson(value, (string) => {
+    const checked = checkText(string);
+    if (checked instanceof Rejection) flaw ??= checked;
+    return string;
+  });
+  return flaw ?? text ?? TOO_DEEP;
+}
+
+/**
+ * Sorted-key JSON of any value, or null where it is nested more than 200 deep.
+ * @param map what each string and key becomes
+ */
+export function canonicalJson(
+  value: unknown,
+  map: (text: string) => string = (text) => text,
+  depth = 0,
+): string | null {
+  if (typeof value === "string") return JSON.stringify(map(value));
+  if (typeof value === "number") return Number.isFinite(value) ? String(value) : "null";
+  if (typeof value === "boolean" || typeof value === "bigint") return String(value);
+  if (typeof value !== "object" || value === null) return "null";
+  if (value instanceof DecimalText) return value.text;
+  if (depth >= MAX_DEPTH) return null;
+  const parts: string[] = [];
+  if (Array.isArray(value)) {
+    for (const item of value) {
+      const text = canonicalJson(item, map, depth + 1);
+      if (text === null) return null;
+      parts.push(text);
+    }
+    return `[${parts.join(",")}]`;
+  }
+  const object = value as Record<string, unknown>;
+  for (const key of Object.keys(object).sort()) {
+    const text = canonicalJson(object[key], map, depth + 1);
+    if (text === null) return null;
+    parts.push(`${JSON.stringify(map(key))}:${text}`);
+  }
+  return `{${parts.join(",")}}`;
+}
