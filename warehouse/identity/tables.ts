@@ -1,0 +1,128 @@
+import type { RelationSpec } from "../models/relation.ts";
+
+/** A table that identity resolution writes; `types` holds the SQL type of every column, in order. */
+export interface IdentityTable extends RelationSpec {
+  types: Record<string, string>;
+}
+
+const TO_PEOPLE = { columns: ["customer_id"], references: "core.people" };
+
+export const PEOPLE: IdentityTable = table({
+  name: "core.people",
+  grain: "One row per person, and one that stands for everybody who is not known.",
+  key: ["customer_id"],
+  notNull: ["is_anonymous", "person_seq"],
+  foreignKeys: [],
+  types: { customer_id: "uuid", anchor_token: "text", is_anonymous: "boolean", person_seq: "bigint" },
+  columns: {
+    customer_id: "The person: a random id that stays; the older one after a merge; ops.nobody() for the unknown",
+    anchor_token: "The identifier the id is kept with: whoever holds it is this person; null for the unknown",
+    is_anonymous: "Whether nothing but devices is known of the person",
+    person_seq: "The order in which people were first seen: the smaller is the older; 0 for the unknown",
+  },
+});
+
+export const IDENTIFIERS: IdentityTable = table({
+  name: "core.identifiers",
+  grain: "One row per identifier that a record carries.",
+  key: ["token"],
+  notNull: ["kind", "customer_id", "is_shared", "is_blocked"],
+  foreignKeys: [TO_PEOPLE],
+  types: {
+    token: "text",
+    kind: "text",
+    customer_id: "uuid",
+    island: "text",
+    is_shared: "boolean",
+    is_blocked: "boolean",
+  },
+  columns: {
+    token: "The identifier's token",
+    kind: "What it identifies by: email, phone, customer_id and so on",
+    customer_id: "Whose identifier it is; ops.nobody() if it is shared or blocked",
+    island:
+      "Token of the first of all identifiers connected to it by links, refused ones included; null if it is shared or blocked",
+    is_shared: "Whether it is used by more people than its kind allows, so that it links nobody",
+    is_blocked: "Whether the project's rules say that it points at nobody",
+  },
+});
+
+export const RECORD_OWNERS: IdentityTable = table({
+  name: "core.record_owners",
+  grain: "One row per record that belongs to a known person.",
+  key: ["record_key"],
+  notNull: ["customer_id"],
+  foreignKeys: [TO_PEOPLE],
+  types: { record_key: "uuid", customer_id: "uuid" },
+  columns: {
+    record_key: "The record",
+    customer_id:
+      "The person of its strongest identifier that is neither shared nor blocked; without one, the person of the order it refers to",
+  },
+});
+
+export const MERGES: IdentityTable = table({
+  name: "core.identity_merges",
+  grain: "One row per link that made two people one.",
+  key: ["stronger_token", "weaker_token"],
+  notNull: ["stronger_kind", "weaker_kind", "record_key", "customer_id"],
+  foreignKeys: [TO_PEOPLE],
+  types: {
+    stronger_token: "text",
+    weaker_token: "text",
+    stronger_kind: "text",
+    weaker_kind: "text",
+    record_key: "uuid",
+    customer_id: "uuid",
+  },
+  columns: {
+    stronger_token: "The strongest identifier of the record",
+    weaker_token: "The identifier that the record ties to it",
+    stronger_kind: "Kind of the stronger identifier",
+    weaker_kind: "Kind of the weaker identifier",
+    record_key: "The record that carries both; the first by its key if several do",
+    customer_id: "The person that both belong to",
+  },
+});
+
+export const CONFLICTS: IdentityTable = table({
+  name: "core.identity_conflicts",
+  grain: "One row per link that was refused, since one person would have held too many identifiers of a kind.",
+  key: ["stronger_token", "weaker_token"],
+  notNull: [
+    "stronger_kind",
+    "weaker_kind",
+    "record_key",
+    "limit_kind",
+    "person_limit",
+    "customer_id",
+    "other_customer_id",
+  ],
+  foreignKeys: [TO_PEOPLE, { columns: ["other_customer_id"], references: "core.people" }],
+  types: {
+    stronger_token: "text",
+    weaker_token: "text",
+    stronger_kind: "text",
+    weaker_kind: "text",
+    record_key: "uuid",
+    limit_kind: "text",
+    person_limit: "integer",
+    customer_id: "uuid",
+    other_customer_id: "uuid",
+  },
+  columns: {
+    stronger_token: "The strongest identifier of the record",
+    weaker_token: "The identifier that the record would tie to it",
+    stronger_kind: "Kind of the stronger identifier",
+    weaker_kind: "Kind of the weaker identifier",
+    record_key: "The record that carries both; the first by its key if several do",
+    limit_kind: "The kind of which one person would have held too many: the strongest if there are several",
+    person_limit: "How many identifiers of that kind a person may have",
+    customer_id: "The person of the stronger identifier",
+    other_customer_id: "The person of the weaker identifier",
+  },
+});
+
+function table(spec: Omit<IdentityTable, "materialize" | "follows">): IdentityTable {
+  return { ...spec, materialize: "table", follows: [] };
+}
