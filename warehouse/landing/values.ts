@@ -207,7 +207,9 @@ function parseDateTime(value: string): Parsed {
   if (!isDay(year, month, day) || Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return BAD_DATE;
   const zone = /^z$/i.test(offset) ? "+00" : offset;
   if (Number(zone.slice(1, 3)) > 15 || Number(zone.replace(":", "").slice(3) || 0) > 59) return BAD_DATE;
-  return `${year}-${month}-${day} ${hour}:${minute}:${second}${fraction ? `.${fraction}` : ""}${zone}`;
+  // Postgres takes :60 as the next minute's beginning, but refuses a fraction of that second.
+  const part = fraction && second !== "60" ? `.${fraction}` : "";
+  return `${year}-${month}-${day} ${hour}:${minute}:${second}${part}${zone}`;
 }
 
 function parseUuid(value: string): Parsed {

@@ -1,0 +1,338 @@
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { StreamSchema } from "../../domain/streams.ts";
+import { createTestDatabase, type TestDatabase } from "../../test/database.ts";
+import { openTestVault, syncPages, testStream } from "../../test/landing.ts";
+import { quoteName } from "../database.ts";
+import type { Vault } from "../vault.ts";
+import { listQuarantine, openQuarantine } from "./quarantine.ts";
+
+let database: TestDatabase;
+let vault: Vault;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  vault = await openTestVault(database.pool);
+});
+afterAll(() => database.drop());
+
+const products: StreamSchema = {
+  type: "object",
+  required: ["id"],
+  properties: {
+    id: { type: "integer" },
+    name: { type: ["string", "null"] },
+    rank: { type: "integer" },
+  },
+};
+
+/** Current rows and history, without what differs from load to load. */
+async function endState(name: string): Promise<unknown> {
+  const read = async (table: string): Promise<unknown[]> => {
+    const { rows } = await database.pool.query(
+      `select id, name, rank, version, content_hash from ${quoteName("raw", table)} order by id, version nulls first, content_hash`,
+    );
+    return rows as unknown[];
+  };
+  return { current: await read(`shop__${name}`), history: await read(`shop__${name}__history`) };
+}
+
+test("records of a versioned stream end in one state, whatever their order, their pages and how often they come", async () => {
+  const record = fc.record({
+    id: fc.integer({ min: 1, max: 6 }),
+    name: fc.constantFrom("a", "b", null),
+    rank: fc.integer({ min: 1, max: 4 }),
+  });
+  const shuffled = fc.array(record, { minLength: 1, maxLength: 25 }).chain((records) =>
+    fc.record({
+      records: fc.constant(records),
+      again: fc.subarray(records),
+      cuts: fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 60, maxLength: 60 }),
+      order: fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 60, maxLength: 60 }),
+    }),
+  );
+  await fc.assert(
+    fc.asyncProperty(shuffled, async ({ records, again, cuts, order }) => {
+      const whole = testStream(products, { version: "rank" });
+      await syncPages(database.pool, vault, whole, [{ records }]);
+      const parts = testStream(products, { version: "rank" });
+      const mixed = [...records, ...again].map((each, index) => ({ each, at: order[index] ?? 0 }));
+      mixed.sort((a, b) => a.at - b.at);
+      const pages: { records: Record<string, unknown>[] }[] = [];
+      for (let rest = mixed.map(({ each }) => each), cut = 0; rest.length > 0; cut += 1) {
+        pages.push({ records: rest.slice(0, cuts[cut]) });
+        rest = rest.slice(cuts[cut]);
+      }
+      await syncPages(database.pool, vault, parts, pages);
+      const strip = (state: unknown): unknown =>
+        JSON.parse(JSON.stringify(state), (key, value: unknown) => (key === "content_hash" ? undefined : value));
+      // Content hashes are keyed by schema alone, so both streams agree on them too.
+      expect(await endState(parts.name)).toEqual(await endState(whole.name));
+      expect(strip(await endState(parts.name))).toBeDefined();
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test("a second sync of the same records writes no row", async () => {
+  const stream = testStream(products, { version: "rank" });
+  const records = Array.from({ length: 500 }, (_, index) => ({ id: index, name: `n${index}`, rank: 1 }));
+  expect(await syncPages(database.pool, vault, stream, [{ records }])).toMatchObject({ inserted: 500, updated: 0 });
+  const { rows: before } = await database.pool.query(
+    `select max(landed_xid::text::bigint) as xid from raw.shop__${stream.name}`,
+  );
+  expect(await syncPages(database.pool, vault, stream, [{ records }])).toMatchObject({
+    inserted: 0,
+    updated: 0,
+    unchanged: 500,
+  });
+  const { rows: after } = await database.pool.query(
+    `select max(landed_xid::text::bigint) as xid from raw.shop__${stream.name}`,
+  );
+  expect(after).toEqual(before);
+});
+
+test("without a version the last arrival is current and the earlier one goes to history", async () => {
+  const stream = testStream(products);
+  await syncPages(database.pool, vault, stream, [
+    {
+      records: [
+        { id: 1, name: "old", rank: 9 },
+        { id: 1, name: "new", rank: 1 },
+      ],
+    },
+  ]);
+  await syncPages(database.pool, vault, stream, [{ records: [{ id: 1, name: "newest", rank: 0 }] }]);
+  expect(await endState(stream.name)).toMatchObject({
+    current: [{ name: "newest" }],
+    history: expect.toSatisfy(
+      (rows: { name: string }[]) =>
+        rows
+          .map(({ name }) => name)
+          .toSorted()
+          .join() === "new,old",
+    ),
+  });
+});
+
+test("a snapshot marks deleted what it no longer holds, and an empty or sharply smaller one deletes nothing and says so", async () => {
+  const stream = testStream(products, { mode: "snapshot" });
+  const records = Array.from({ length: 10 }, (_, id) => ({ id, name: "x", rank: 1 }));
+  const live = async (): Promise<number> => {
+    const { rows } = await database.pool.query(
+      `select count(*)::int as live from raw.shop__${stream.name} where deleted_at is null`,
+    );
+    return (rows[0] as { live: number }).live;
+  };
+  await syncPages(database.pool, vault, stream, [{ records }]);
+  expect(await syncPages(database.pool, vault, stream, [{ records: records.slice(1) }])).toMatchObject({
+    deleted: 1,
+    notice: null,
+  });
+  expect(await live()).toBe(9);
+  expect(await syncPages(database.pool, vault, stream, [{ records: records.slice(1, 3) }])).toMatchObject({
+    deleted: 0,
+    notice: expect.stringContaining("2 of 9"),
+  });
+  expect(await syncPages(database.pool, vault, stream, [{ records: [] }])).toMatchObject({
+    deleted: 0,
+    notice: expect.stringContaining("0 of 9"),
+  });
+  expect(await syncPages(database.pool, vault, stream, [{ records }])).toMatchObject({ updated: 1, unchanged: 9 });
+  expect(await live()).toBe(10);
+});
+
+test("a rejected record of a snapshot is not taken for gone", async () => {
+  const stream = testStream(products, { mode: "snapshot" });
+  const records = [
+    { id: 1, name: "x", rank: 1 },
+    { id: 2, name: "y", rank: 1 },
+  ];
+  await syncPages(database.pool, vault, stream, [{ records }]);
+  expect(
+    await syncPages(database.pool, vault, stream, [
+      { records: [{ id: 1, name: "x", rank: "no number" }, records[1] ?? {}] },
+    ]),
+  ).toMatchObject({ deleted: 0, rejected: 1 });
+});
+
+test("equal records without a key are all kept, once each, however often their file is read", async () => {
+  const stream = testStream(products, { mode: "append", key: null });
+  const twin = { id: 1, name: "twin", rank: 1 };
+  const file = { part: "a.csv", records: [twin, twin, { id: 2, name: "other", rank: 1 }, twin] };
+  expect(await syncPages(database.pool, vault, stream, [file])).toMatchObject({ inserted: 4 });
+  expect(await syncPages(database.pool, vault, stream, [file])).toMatchObject({ inserted: 0, unchanged: 4 });
+  expect(await syncPages(database.pool, vault, stream, [{ ...file, part: "b.csv" }])).toMatchObject({ inserted: 4 });
+});
+
+const people: StreamSchema = {
+  type: "object",
+  required: ["id"],
+  properties: {
+    id: { type: "integer", personal: "account_id", identifier: "customer_id" },
+    email: { type: ["string", "null"], personal: "email", identifier: "email", keep: ["domain"] },
+    full_name: { type: ["string", "null"], personal: "name" },
+    birth_date: { type: ["string", "null"], format: "date", personal: "birth_date", keep: ["year"] },
+    page: { type: ["string", "null"] },
+  },
+  match_keys: { name_birth: ["full_name", "birth_date"] },
+};
+
+test("no plaintext of a personal field reaches a column, and the same person has the same tokens", async () => {
+  const stream = testStream(people);
+  await syncPages(database.pool, vault, stream, [
+    {
+      records: [
+        {
+          id: 7,
+          email: " Zoe.Canary@Victim.Test",
+          full_name: "Zzyzx Canaryson",
+          birth_date: "1981-02-03",
+          page: "/x?mail=zoe.canary%40victim.test",
+          loyalty: "canary-gold",
+        },
+        { id: 8, email: "zoe.canary@victim.test", full_name: "ZZYZX  canaryson", birth_date: "1981-02-03", page: null },
+      ],
+    },
+  ]);
+  const { rows } = await database.pool.query(`select * from raw.shop__${stream.name} order by page nulls last`);
+  const [first, second] = rows as Record<string, string>[];
+  expect(JSON.stringify(rows)).not.toMatch(/canary|zzyzx/i);
+  expect(first?.["email"]).toMatch(/^email_[0-9a-f]{32}$/);
+  expect(second?.["email"]).toBe(first?.["email"]);
+  expect(second?.["name_birth"]).toBe(first?.["name_birth"]);
+  expect(first).toMatchObject({
+    email_domain: "victim.test",
+    birth_date_year: 1981,
+    page: `/x?mail=${first?.["email"]}`,
+  });
+  expect(first?.["owner_token"]).toMatch(/^customer_id_/);
+  const { rows: stored } = await database.pool.query(
+    "select encode(sealed, 'escape') as sealed from vault.identifiers",
+  );
+  expect(JSON.stringify(stored)).not.toMatch(/canary/i);
+});
+
+test("a record that breaks its schema is sealed in quarantine with its reason and place, and the sync goes on", async () => {
+  const stream = testStream(people);
+  const report = await syncPages(database.pool, vault, stream, [
+    {
+      records: [
+        { id: "canary@victim.test", email: null, full_name: null, birth_date: null, page: null },
+        { id: 1, email: null, full_name: null, birth_date: "2024-02-30", page: null },
+        { id: 2, full_name: "ok" },
+      ],
+    },
+  ]);
+  expect(report).toMatchObject({ inserted: 1, rejected: 2 });
+  const listed = (await listQuarantine(database.pool)).filter((row) => row.stream === stream.name);
+  expect(listed.map(({ reason, pointer, records }) => ({ reason, pointer, records }))).toEqual(
+    expect.arrayContaining([
+      { reason: "wrong_type", pointer: "/id", records: 1 },
+      { reason: "not_a_date", pointer: "/birth_date", records: 1 },
+    ]),
+  );
+  const { rows } = await database.pool.query("select encode(sealed, 'escape') as sealed, tokens from ops.quarantine");
+  expect(JSON.stringify(rows)).not.toMatch(/canary/);
+  const opened = await openQuarantine(database.pool, vault, { source: "shop", stream: stream.name, limit: 10 });
+  expect(opened.map(({ received }) => received).join()).toContain("canary@victim.test");
+});
+
+test("a sync stops before its cursor moves when too many records break the schema, and keeps them in quarantine", async () => {
+  const stream = testStream(products);
+  const good = Array.from({ length: 990 }, (_, id) => ({ id, name: "x", rank: 1 }));
+  const bad = Array.from({ length: 20 }, (_, id) => ({ id: id + 2000, name: "x", rank: `bad ${id}` }));
+  await expect(syncPages(database.pool, vault, stream, [{ records: good }, { records: bad }])).rejects.toMatchObject({
+    code: "too_many_rejects",
+  });
+  const { rows } = await database.pool.query("select position from ops.cursors where stream = $1", [stream.name]);
+  expect(rows).toEqual([{ position: "1" }]);
+  expect((await listQuarantine(database.pool)).find((row) => row.stream === stream.name)).toMatchObject({
+    records: 20,
+  });
+});
+
+test("NUL characters, lone surrogates, megabyte values, far dates and NaN are carried or quarantined", async () => {
+  const stream = testStream({
+    type: "object",
+    properties: {
+      id: { type: "integer" },
+      open: { type: ["string", "null"] },
+      secret: { type: ["string", "null"], personal: "free_text" },
+      at: { type: ["string", "null"], format: "date-time" },
+      amount: { type: ["number", "null"] },
+      nested: { type: ["object", "null"] },
+    },
+  });
+  const large = "é\t\\\n".repeat(250_000);
+  const records = [
+    { id: 1, open: "a\0b" },
+    { id: 2, open: "\ud800" },
+    { id: 3, secret: "a\0b\ud800" },
+    { id: 4, open: large, secret: large },
+    { id: 5, at: "294277-01-01T00:00:00Z" },
+    { id: 6, at: "infinity" },
+    { id: 7, amount: Number.NaN },
+    { id: 8, nested: { a: "\0" } },
+    { id: 9, at: "2024-06-30T23:59:58.1234567Z", amount: 1e300 },
+  ];
+  expect(await syncPages(database.pool, vault, stream, [{ records }])).toMatchObject({ inserted: 3, rejected: 6 });
+  const { rows } = await database.pool.query(
+    `select id, md5(open) as open, at from raw.shop__${stream.name} order by id`,
+  );
+  expect(rows).toMatchObject([{ id: "3" }, { id: "4" }, { id: "9", at: "2024-06-30 23:59:58.123457+00" }]);
+  const { createHash } = await import("node:crypto");
+  expect((rows as { open: string }[])[1]?.open).toBe(createHash("md5").update(large).digest("hex"));
+});
+
+test("a field declared later becomes a column, and one declared personal later is emptied where it was open", async () => {
+  const stream = testStream(products);
+  await syncPages(database.pool, vault, stream, [{ records: [{ id: 1, name: "Ann", rank: 1, size: "L" }] }]);
+  const { rows: fields } = await database.pool.query(
+    "select field, records from ops.undeclared_fields where stream = $1",
+    [stream.name],
+  );
+  expect(fields).toEqual([{ field: "size", records: "1" }]);
+  stream.schema = {
+    ...products,
+    properties: {
+      ...products.properties,
+      name: { type: ["string", "null"], personal: "name" },
+      size: { type: ["string", "null"] },
+    },
+  };
+  await syncPages(database.pool, vault, stream, [{ records: [{ id: 2, name: "Bob", rank: 1, size: "M" }] }]);
+  const { rows } = await database.pool.query(`select id, name, size from raw.shop__${stream.name} order by id`);
+  expect(rows).toEqual([
+    { id: "1", name: null, size: null },
+    { id: "2", name: null, size: "M" },
+  ]);
+  await syncPages(database.pool, vault, stream, [{ records: [{ id: 1, name: "Ann", rank: 1, size: "L" }] }]);
+  const { rows: again } = await database.pool.query(`select id, size from raw.shop__${stream.name} order by id`);
+  expect(again).toEqual([
+    { id: "1", size: "L" },
+    { id: "2", size: "M" },
+  ]);
+});
+
+test("two attempts at one sync can't both go on: the one that was overtaken stops at its next page", async () => {
+  const stream = testStream(products);
+  const { planStream } = await import("./plan.ts");
+  const { beginSync } = await import("./sync.ts");
+  const { landPage } = await import("./land.ts");
+  const plan = planStream(stream, false, { kinds: [], defaultCountry: null });
+  const request = {
+    id: "7b1e4b6e-0000-4000-8000-000000000001",
+    kind: "incremental" as const,
+    source: "shop",
+    cursorScope: "stream" as const,
+    plans: [plan],
+    window: null,
+  };
+  const first = await beginSync(database.pool, vault, request);
+  const second = await beginSync(database.pool, vault, request);
+  const page = (id: number) => ({ records: { [stream.name]: [{ id, name: "x", rank: 1 }] }, cursor: { id } });
+  await landPage(database.pool, vault, first, page(1));
+  await expect(landPage(database.pool, vault, second, page(1))).rejects.toMatchObject({ code: "cursor_conflict" });
+  await landPage(database.pool, vault, first, page(2));
+  expect(first.counts.get(stream.name)).toMatchObject({ pages: 2, inserted: 2 });
+});

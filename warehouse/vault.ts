@@ -1,0 +1,180 @@
+import { randomBytes } from "node:crypto";
+import type pg from "pg";
+import type { KeyEncryption } from "../privacy/keys.ts";
+import { open, seal } from "../privacy/sealing.ts";
+import { Naming } from "../privacy/tokens.ts";
+import { inTransaction } from "./database.ts";
+
+/** An identifier found in a record: what its token stands for. */
+export interface Identifier {
+  kind: string;
+  canonical: string;
+}
+
+/** Data keys held unwrapped in memory; at 200 bytes each, about 20 MB. */
+const CACHED_KEYS = 100_000;
+
+/**
+ * The keys by which a warehouse names, seals and opens. Key material stays in the process's memory; the database holds it
+ * wrapped by the key encryption alone.
+ */
+export class Vault {
+  readonly naming: Naming;
+  readonly #encryption: KeyEncryption;
+  readonly #purposes: Map<string, Buffer>;
+  readonly #identifierKeys = new Map<string, Buffer>();
+
+  private constructor(encryption: KeyEncryption, purposes: Map<string, Buffer>, naming: Naming) {
+    this.#encryption = encryption;
+    this.#purposes = purposes;
+    this.naming = naming;
+  }
+
+  /** Opens the vault of a migrated warehouse, and makes the keys that it does not have yet. */
+  static async open(pool: pg.Pool, encryption: KeyEncryption): Promise<Vault> {
+    const purposes = new Map<string, Buffer>();
+    const [record, content, token] = await inTransaction(pool, async (client) => {
+      const keys: Buffer[] = [];
+      for (const purpose of ["record", "content", "token"]) {
+        keys.push(await purposeKey(client, encryption, purpose));
+      }
+      return keys as [Buffer, Buffer, Buffer];
+    });
+    return new Vault(encryption, purposes, new Naming({ record, content, token }));
+  }
+
+  /** The key of a purpose that is no person's: `stream:shop.orders`, `quarantine`, `cursor`. Made at first use. */
+  async purposeKey(pool: pg.Pool, purpose: string): Promise<Buffer> {
+    let key = this.#purposes.get(purpose);
+    if (!key) {
+      key = await inTransaction(pool, (client) => purposeKey(client, this.#encryption, purpose));
+      this.#purposes.set(purpose, key);
+    }
+    return key;
+  }
+
+  /**
+   * The data keys of the given tokens, in `client`'s transaction; an identifier that the vault does not know is stored.
+   * Call `remember` with the result after the commit, never before: a rolled-back key must not seal anything.
+   */
+  async identifierKeys(
+    client: pg.ClientBase,
+    identifiers: ReadonlyMap<string, Identifier>,
+  ): Promise<Map<string, Buffer>> {
+    const keys = new Map<string, Buffer>();
+    const unknown: string[] = [];
+    for (const token of identifiers.keys()) {
+      const cached = this.#identifierKeys.get(token);
+      if (cached) keys.set(token, cached);
+      else unknown.push(token);
+    }
+    // One order for all loaders, else two that bring the same people wait for each other.
+    unknown.sort();
+    await this.#read(client, unknown, keys);
+    const absent = unknown.filter((token) => !keys.has(token));
+    if (absent.length > 0) {
+      await this.#store(client, absent, identifiers);
+      await this.#read(client, absent, keys);
+    }
+    return keys;
+  }
+
+  remember(keys: ReadonlyMap<string, Buffer>): void {
+    for (const [token, key] of keys) {
+      if (this.#identifierKeys.size >= CACHED_KEYS) {
+        this.#identifierKeys.delete(this.#identifierKeys.keys().next().value as string);
+      }
+      this.#identifierKeys.set(token, key);
+    }
+  }
+
+  async #read(client: pg.ClientBase, tokens: string[], into: Map<string, Buffer>): Promise<void> {
+    if (tokens.length === 0) return;
+    const { rows } = await client.query<{ token: string; generation: number; wrapped_key: Buffer }>(
+      "select token, generation, wrapped_key from vault.identifiers where token = any($1)",
+      [tokens],
+    );
+    for (const row of rows) {
+      into.set(row.token, this.#encryption.unwrap(row.wrapped_key, row.generation, identity(row.token)));
+    }
+  }
+
+  /** Another loader may store the same token first; then its key counts, which is why the caller reads again. */
+  async #store(client: pg.ClientBase, tokens: string[], identifiers: ReadonlyMap<string, Identifier>): Promise<void> {
+    const rows = tokens.map((token) => {
+      const { kind, canonical } = identifiers.get(token) as Identifier;
+      const key = randomBytes(32);
+      return {
+        token,
+        kind,
+        wrapped: this.#encryption.wrap(key, identity(token)),
+        sealed: seal(key, identity(token), canonical),
+      };
+    });
+    await client.query(
+      `insert into vault.identifiers (token, kind, generation, wrapped_key, sealed)
+       select token, kind, $2, wrapped_key, sealed
+       from unnest($1::text[], $3::text[], $4::bytea[], $5::bytea[]) as new (token, kind, wrapped_key, sealed)
+       on conflict (token) do nothing`,
+      [
+        rows.map((row) => row.token),
+        this.#encryption.generation,
+        rows.map((row) => row.kind),
+        rows.map((row) => row.wrapped),
+        rows.map((row) => row.sealed),
+      ],
+    );
+  }
+
+  /** Reads identifiers back, in batches: the canonical form of each token, for the caller's memory only. */
+  async *identifiers(
+    pool: pg.Pool,
+    kinds: string[],
+  ): AsyncGenerator<{ token: string; kind: string; canonical: string }[]> {
+    let after = "";
+    for (;;) {
+      const { rows } = await pool.query<{
+        token: string;
+        kind: string;
+        generation: number;
+        wrapped_key: Buffer;
+        sealed: Buffer;
+      }>(
+        `select token, kind, generation, wrapped_key, sealed from vault.identifiers
+         where kind = any($1) and token > $2 order by token limit 10000`,
+        [kinds, after],
+      );
+      if (rows.length === 0) return;
+      yield rows.map(({ token, kind, generation, wrapped_key, sealed }) => ({
+        token,
+        kind,
+        canonical: open(
+          this.#encryption.unwrap(wrapped_key, generation, identity(token)),
+          identity(token),
+          sealed,
+        ).toString("utf8"),
+      }));
+      after = rows.at(-1)?.token ?? "";
+    }
+  }
+}
+
+/** What an identifier's key and plaintext are bound to. */
+function identity(token: string): string {
+  return `identifier:${token}`;
+}
+
+async function purposeKey(client: pg.ClientBase, encryption: KeyEncryption, purpose: string): Promise<Buffer> {
+  await client.query(
+    `insert into vault.keys (purpose, version, generation, wrapped_key) select $1, 1, $2, $3
+     where not exists (select from vault.keys where purpose = $1) on conflict do nothing`,
+    [purpose, encryption.generation, encryption.wrap(randomBytes(32), `purpose:${purpose}`)],
+  );
+  const { rows } = await client.query<{ generation: number; wrapped_key: Buffer }>(
+    "select generation, wrapped_key from vault.keys where purpose = $1 order by version desc limit 1",
+    [purpose],
+  );
+  const row = rows[0];
+  if (!row) throw new Error(`the key ${purpose} is gone from the vault`);
+  return encryption.unwrap(row.wrapped_key, row.generation, `purpose:${purpose}`);
+}
