@@ -13,7 +13,7 @@ export const NORMALISER_VERSION = 1;
  */
 export function normaliseIdentifier(kind: PersonalKind, value: string, defaultCountry: string | null): string | null {
   const text = value.normalize("NFKC").trim();
-  if (text === "" || text.length > 1024) return null;
+  if (text === "" || text.length > 1024 || text.includes("\0") || !text.isWellFormed()) return null;
   switch (kind) {
     case "email":
       return normaliseEmail(text);
@@ -26,7 +26,7 @@ export function normaliseIdentifier(kind: PersonalKind, value: string, defaultCo
 
 function normaliseEmail(text: string): string | null {
   const at = text.lastIndexOf("@");
-  if (at < 1 || /[\s\0]/.test(text)) return null;
+  if (at < 1 || /\s/.test(text)) return null;
   const domain = domainToASCII(text.slice(at + 1).toLowerCase());
   return domain === "" ? null : `${text.slice(0, at).toLowerCase()}@${domain}`;
 }

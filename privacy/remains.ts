@@ -12,7 +12,14 @@ const REMAINS: Partial<Record<PersonalKind, Record<string, Remain>>> = {
   phone: { country: { type: "text", of: (_, canonical) => (canonical === null ? null : phoneCountry(canonical)) } },
   birth_date: { year: { type: "integer", of: (value) => /^\d{4}/.exec(value)?.[0] ?? null } },
   postal_code: {
-    area: { type: "text", of: (value) => value.normalize("NFKC").replace(/\s/g, "").slice(0, 2) || null },
+    area: {
+      type: "text",
+      of: (value) =>
+        value
+          .normalize("NFKC")
+          .replace(/[^\p{L}\p{N}]/gu, "")
+          .slice(0, 2) || null,
+    },
   },
   ip: { prefix: { type: "text", of: (value) => ipPrefix(value.trim()) } },
   free_text: { length: { type: "integer", of: (value) => String([...value].length) } },

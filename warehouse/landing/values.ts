@@ -45,13 +45,14 @@ const MAX_DEPTH = 200;
 /**
  * How a field is parsed and stored.
  * @param textual strings are read by the field's type ("12" is an integer, an empty string is null unless it is a string);
- *   else a value must have the JSON type that the schema says
+ *   else a value must have the JSON type that the schema says. A personal string is sealed, so it may hold any character.
  */
 export function fieldType(schema: FieldSchema, textual: boolean): FieldType {
+  const sealed = schema.personal !== undefined;
   const types: JsonType[] = Array.isArray(schema.type) ? schema.type : [schema.type];
   const nullable = types.includes("null");
   const named = types.filter((type) => type !== "null");
-  const { sql, parse } = scalar(named, schema, textual);
+  const { sql, parse } = scalar(named, schema, textual, sealed);
   const emptyIsNull = textual && sql !== "text";
   return {
     sql,
@@ -63,7 +64,12 @@ export function fieldType(schema: FieldSchema, textual: boolean): FieldType {
   };
 }
 
-function scalar(types: JsonType[], schema: FieldSchema, textual: boolean): { sql: string; parse: Parser } {
+function scalar(
+  types: JsonType[],
+  schema: FieldSchema,
+  textual: boolean,
+  sealed: boolean,
+): { sql: string; parse: Parser } {
   const [type] = types;
   if (types.length !== 1) {
     const nested = types.some((each) => each === "object" || each === "array");
@@ -87,11 +93,11 @@ function scalar(types: JsonType[], schema: FieldSchema, textual: boolean): { sql
     case "array":
       return { sql: "jsonb", parse: (value) => parseNested(value, type, textual) };
     default:
-      return stringType(schema.format);
+      return stringType(schema.format, sealed ? (value) => value : checkText);
   }
 }
 
-function stringType(format: string | undefined): { sql: string; parse: Parser } {
+function stringType(format: string | undefined, check: (value: string) => Parsed): { sql: string; parse: Parser } {
   switch (format) {
     case "date":
       return { sql: "date", parse: (value) => (typeof value === "string" ? parseDate(value) : WRONG_TYPE) };
@@ -100,7 +106,7 @@ function stringType(format: string | undefined): { sql: string; parse: Parser } 
     case "uuid":
       return { sql: "uuid", parse: (value) => (typeof value === "string" ? parseUuid(value) : WRONG_TYPE) };
     default:
-      return { sql: "text", parse: (value) => (typeof value === "string" ? checkText(value) : WRONG_TYPE) };
+      return { sql: "text", parse: (value) => (typeof value === "string" ? check(value) : WRONG_TYPE) };
   }
 }
 
