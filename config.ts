@@ -1,7 +1,11 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readProject } from "./config/project.ts";
 import { type Environment, readSettings, type Settings } from "./config/settings.ts";
+import type { ConnectorSpecs } from "./config/connector-config.ts";
+import type { Project } from "./domain/project.ts";
 
+export type { ConnectorSpecs } from "./config/connector-config.ts";
 export type { Environment, Settings } from "./config/settings.ts";
 export { loadSqlTree, type SqlFile } from "./config/sql-tree.ts";
 
@@ -11,4 +15,19 @@ export const PACKAGE_DIRECTORY = dirname(fileURLToPath(import.meta.url));
 /** What the environment decides: see {@link Settings}. Throws UserErrors that name every wrong variable at once. */
 export function loadSettings(env: Environment = process.env): Settings {
   return readSettings(env, PACKAGE_DIRECTORY);
+}
+
+/**
+ * Reads and checks `miette.yaml` and the schemas that it names. Throws UserErrors with everything that is wrong, each
+ * with file, line and key; no message holds a value of a connector's config.
+ *
+ * @param directory the project's folder
+ * @param options.connectorSpecs JSON Schema of the `config` of each connector, by the connector's name
+ * @param options.env fills `${NAME}` in texts
+ */
+export async function loadProject(
+  directory: string,
+  options: { connectorSpecs: ConnectorSpecs; env?: Environment },
+): Promise<Project> {
+  return await readProject(directory, options.env ?? process.env, options.connectorSpecs);
 }

@@ -1,5 +1,6 @@
 import { UserError } from "../domain/errors.ts";
 import type { Environment } from "./settings.ts";
+import type { Flaw } from "./validate.ts";
 import type { Path, YamlFile } from "./yaml-file.ts";
 
 /** `$${` (a literal `${`), `${NAME}`, or a `${` that is neither. */
@@ -7,10 +8,10 @@ const REFERENCE = /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{/g;
 
 /**
  * The file's data with every `${NAME}` of a text replaced by the environment variable; `$${` gives `${`.
- * A variable that is not set, and a `${` that names none, is an error with the key it stands under.
+ * A variable that is not set, and a `${` that names none, is a flaw at the key it stands under.
  */
-export function fillEnvironment(file: YamlFile, env: Environment): { data: unknown; errors: UserError[] } {
-  const errors: UserError[] = [];
+export function fillEnvironment(file: YamlFile, env: Environment): { data: unknown; flaws: Flaw[] } {
+  const flaws: Flaw[] = [];
   const fill = (value: unknown, path: Path): unknown => {
     if (Array.isArray(value)) return value.map((item, index) => fill(item, [...path, index]));
     if (typeof value === "object" && value !== null) {
@@ -24,9 +25,9 @@ export function fillEnvironment(file: YamlFile, env: Environment): { data: unkno
       const message = name
         ? `the environment variable ${name} is not set; set it before the command.`
         : "${ must be followed by a variable's name and }, as in ${SHOP_PASSWORD}; $${ stands for ${ itself.";
-      errors.push(new UserError(message, file.place(path)));
+      flaws.push({ path, error: new UserError(message, file.place(path)) });
       return "";
     });
   };
-  return { data: fill(file.data, []), errors };
+  return { data: fill(file.data, []), flaws };
 }

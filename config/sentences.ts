@@ -45,7 +45,7 @@ export function sentence(error: ErrorObject, shown: string | null): string {
     }
     case "type": {
       const expected = [params.type as string | string[]].flat().map((type) => TYPE_NAMES[type] ?? type);
-      return `must be ${expected.join(" or ")}, not ${TYPE_NAMES[jsonType(error.data)]}${example(schema)}.`;
+      return `must be ${expected.join(" or ")}${example(schema)}, not ${TYPE_NAMES[jsonType(error.data)]}.`;
     }
     case "enum": {
       const allowed = (params.allowedValues as unknown[]).map(String);
@@ -110,7 +110,9 @@ function example(schema: Schema): string {
 
 function firstExample(schema: Schema | undefined): string | null {
   const [first] = Array.isArray(schema?.examples) ? (schema.examples as unknown[]) : [];
-  return first === undefined ? null : stringify(first, { collectionStyle: "flow", lineWidth: 0 }).trim();
+  return first === undefined
+    ? null
+    : stringify(first, { collectionStyle: "flow", flowCollectionPadding: false, lineWidth: 0 }).trim();
 }
 
 function counted(count: unknown, one: string, many: string): string {

@@ -89,3 +89,8 @@ function offsetOf(document: Document, path: Path): number | null {
   }
   return offset;
 }
+
+/** Whether a value is a mapping. */
+export function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

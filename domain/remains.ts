@@ -1,14 +1,14 @@
 import type { PersonalKind } from "./streams.ts";
 
 /**
- * The non-personal remains that `keep:` may ask of each kind of personal data (D2); each becomes the column
- * `<field>_<remain>`. A kind that is not here offers none: nothing of it is harmless.
+ * The non-personal remains that `keep:` may ask of each kind of personal data; each becomes the column
+ * `<field>_<remain>`. A kind that is not here offers none.
  */
 export const REMAINS: Partial<Record<PersonalKind, readonly string[]>> = {
   email: ["domain"],
   phone: ["country"],
-  birth_date: ["year", "age_band"],
+  birth_date: ["year"],
   postal_code: ["area"],
   ip: ["prefix"],
-  free_text: ["length", "language", "sentiment"],
+  free_text: ["length"],
 };

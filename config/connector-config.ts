@@ -1,0 +1,80 @@
+import { resolve } from "node:path";
+import type { ValidateFunction } from "ajv";
+import type { Json } from "../domain/streams.ts";
+import type { Findings } from "./findings.ts";
+import { hint } from "./suggest.ts";
+import { compileSchema, findFlaws } from "./validate.ts";
+import { isObject, type Path } from "./yaml-file.ts";
+
+/** JSON Schema of the `config` of each connector, by the connector's name. */
+export type ConnectorSpecs = Record<string, object>;
+
+export type Config = Record<string, Json>;
+
+/** Knows what each connector asks of its `config`. */
+export class ConnectorConfigs {
+  readonly #specs: ConnectorSpecs;
+  readonly #validators = new Map<string, ValidateFunction>();
+
+  constructor(specs: ConnectorSpecs) {
+    this.#specs = specs;
+  }
+
+  /** Checks a source's connector and the config of each of its streams: the source's, overlaid by the stream's own. */
+  check(block: { connector: string; config?: Config; streams?: object }, path: Path, findings: Findings): void {
+    if (typeof block.connector !== "string") return;
+    const validate = this.#validator(block.connector);
+    if (!validate) {
+      const unknown = `there is no connector ${JSON.stringify(block.connector)}`;
+      findings.report(
+        [...path, "connector"],
+        `${unknown}${hint(block.connector, Object.keys(this.#specs), "there are")}`,
+      );
+      return;
+    }
+    const own = isObject(block.config) ? block.config : {};
+    const streams = Object.entries(isObject(block.streams) ? block.streams : {});
+    // A source without streams is what `discover` starts from.
+    const overlays = streams.length ? streams.map(([name, stream]) => ({ name, config: configOf(stream) })) : [null];
+    for (const overlay of overlays) {
+      const locate = (inner: Path): Path => {
+        const first = inner[0] === undefined ? null : String(inner[0]);
+        const isOwn =
+          overlay && (first === null ? Object.keys(overlay.config).length : Object.hasOwn(overlay.config, first));
+        return [...path, ...(isOwn ? ["streams", overlay.name, "config"] : ["config"]), ...inner];
+      };
+      findings.addFlaws(findFlaws(validate, { ...own, ...overlay?.config }, findings.file, locate));
+    }
+  }
+
+  /** The config with paths made absolute: a text whose spec has the format `file-path` is relative to the project. */
+  resolvePaths(connector: string, config: Config, root: string): Config {
+    const spec = this.#specs[connector] as { properties?: Record<string, PropertySpec> } | undefined;
+    return Object.fromEntries(
+      Object.entries(config).map(([key, value]) => {
+        const property = spec?.properties?.[key];
+        if (property?.format === "file-path" && typeof value === "string") return [key, resolve(root, value)];
+        if (property?.items?.format !== "file-path" || !Array.isArray(value)) return [key, value];
+        return [key, value.map((item) => (typeof item === "string" ? resolve(root, item) : item))];
+      }),
+    );
+  }
+
+  #validator(connector: string): ValidateFunction | null {
+    const spec = Object.hasOwn(this.#specs, connector) ? this.#specs[connector] : undefined;
+    if (!spec) return null;
+    const validate = this.#validators.get(connector) ?? compileSchema(spec);
+    this.#validators.set(connector, validate);
+    return validate;
+  }
+}
+
+interface PropertySpec {
+  format?: string;
+  items?: { format?: string };
+}
+
+function configOf(stream: unknown): Config {
+  const config = isObject(stream) ? (stream as { config?: unknown }).config : undefined;
+  return isObject(config) ? (config as Config) : {};
+}
