@@ -76,10 +76,16 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
     let isNew = false;
     for (const plan of request.plans) {
       const { rowCount } = await client.query(
-        `insert into ops.syncs (sync_id, source, stream, kind) values ($1, $2, $3, $4) on conflict do nothing`,
+        `insert into ops.syncs (sync_id, source, stream, kind) values ($1, $2, $3, $4)
+         on conflict (sync_id, source, stream) do nothing`,
         [request.id, request.source, plan.stream.name, request.kind],
       );
       isNew ||= rowCount === 1;
+      await client.query(
+        `update ops.syncs set status = 'running', error_code = null, finished_at = null
+         where sync_id = $1 and source = $2 and stream = $3 and status = 'failed'`,
+        [request.id, request.source, plan.stream.name],
+      );
       counts.set(plan.stream.name, await readCounts(client, request.id, request.source, plan.stream.name));
     }
     await client.query("insert into ops.cursors (source, stream) values ($1, $2) on conflict do nothing", [
@@ -176,15 +182,11 @@ function cursorIdentity(source: string, cursorName: string): string {
 }
 
 /** Marks a stream's sync failed, with the code of the error; the detail of rejected records lies in quarantine. */
-export async function failSync(
-  pool: pg.Pool,
-  sync: Pick<Sync, "id" | "source">,
-  stream: string,
-  code: string,
-): Promise<void> {
+export async function failSync(pool: pg.Pool, failed: { id: string; source: string; stream: string; code: string }): Promise<void> {
   await pool.query(
-    "update ops.syncs set status = 'failed', error_code = $4, finished_at = now() where sync_id = $1 and source = $2 and stream = $3 and status = 'running'",
-    [sync.id, sync.source, stream, code],
+    `update ops.syncs set status = 'failed', error_code = $4, finished_at = now()
+     where sync_id = $1 and source = $2 and stream = $3 and status <> 'done'`,
+    [failed.id, failed.source, failed.stream, failed.code],
   );
 }
 

@@ -1,0 +1,92 @@
+import { randomUUID } from "node:crypto";
+import { ApplicationFailure, CancelledFailure } from "@temporalio/common";
+import type { Logger } from "pino";
+import { ConnectorError, Throttled, Unauthorized, Unavailable, InvalidConfig } from "../connectors/errors.ts";
+import { CodedError, UserError, type ErrorCode } from "../domain/errors.ts";
+
+/** SQLSTATE classes that mean the server is away or busy, not that the statement is wrong. */
+const PASSING = /^(?:08|53|57|40|55P03)/;
+const PASSING_SOCKET = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN"]);
+
+/**
+ * What a workflow's history may hold of an error: a code, a sentence without values, and whether to try again. Postgres
+ * quotes values in its errors, so an error that is not ours becomes its code and the id of a line in the worker's log.
+ */
+export function toFailure(error: unknown, log: Logger): Error {
+  if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
+  if (isAbort(error)) return new CancelledFailure("cancelled");
+  if (error instanceof UserError) return ApplicationFailure.nonRetryable(error.message, "user_error");
+  if (error instanceof CodedError) {
+    return ApplicationFailure.create({ message: error.message, type: error.code, nonRetryable: !error.retryable });
+  }
+  if (error instanceof ConnectorError) {
+    return ApplicationFailure.create({
+      message: error.message,
+      type: connectorCode(error),
+      nonRetryable: !error.retryable,
+      ...(error instanceof Throttled && error.retryAfterMs !== undefined ? { nextRetryDelay: error.retryAfterMs } : {}),
+    });
+  }
+  const detail = randomUUID();
+  const { code, sentence, retryable } = classify(error);
+  log.error(
+    { detail, code, kind: errorName(error), sqlstate: sqlstate(error), stack: frames(error) },
+    "unexpected error",
+  );
+  return ApplicationFailure.create({
+    message: `${sentence} (detail ${detail} in the worker's log)`,
+    type: code,
+    nonRetryable: !retryable,
+  });
+}
+
+function connectorCode(error: ConnectorError): ErrorCode {
+  if (error instanceof Throttled) return "source_throttled";
+  if (error instanceof Unavailable) return "source_unavailable";
+  if (error instanceof Unauthorized) return "source_unauthorized";
+  return error instanceof InvalidConfig ? "source_invalid_config" : "source_rejected";
+}
+
+function classify(error: unknown): { code: ErrorCode; sentence: string; retryable: boolean } {
+  const state = sqlstate(error);
+  const isAway =
+    (state !== null && (PASSING.test(state) || PASSING_SOCKET.has(state))) ||
+    (error instanceof Error &&
+      /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered)/.test(error.message));
+  if (isAway)
+    return {
+      code: "warehouse_unavailable",
+      sentence: "the warehouse can't be reached or ended the connection",
+      retryable: true,
+    };
+  if (state !== null && /^[0-9A-Z]{5}$/.test(state)) {
+    return {
+      code: "warehouse_statement",
+      sentence: `the warehouse refused a statement with SQLSTATE ${state}`,
+      retryable: false,
+    };
+  }
+  return { code: "internal", sentence: `an unexpected ${errorName(error)} happened`, retryable: true };
+}
+
+function sqlstate(error: unknown): string | null {
+  const code = error instanceof Error ? (error as Error & { code?: unknown }).code : undefined;
+  return typeof code === "string" ? code : null;
+}
+
+function errorName(error: unknown): string {
+  return error instanceof Error ? error.constructor.name : typeof error;
+}
+
+/** Where it happened; the stack's head is the message, which may hold a value. */
+function frames(error: unknown): string[] {
+  const stack = error instanceof Error ? (error.stack ?? "") : "";
+  return stack
+    .split("\n")
+    .filter((line) => line.startsWith("    at "))
+    .map((line) => line.trim());
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
+}

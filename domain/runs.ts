@@ -1,0 +1,89 @@
+/** What workflows and activities take and return: ids, names and counts, never a record. */
+
+export interface SyncSourceInput {
+  source: string;
+  /** Names of streams; absent: all. */
+  streams?: string[];
+  /** Read everything again, from the start. */
+  full?: boolean;
+  /** Backfill only [from, to), ISO 8601, by each stream's window field. */
+  window?: { from?: string; to?: string };
+  /** Build the models afterwards: what a schedule wants. */
+  thenBuild?: boolean;
+}
+
+export interface StreamReport {
+  stream: string;
+  pages: number;
+  rowsRead: number;
+  inserted: number;
+  updated: number;
+  unchanged: number;
+  deleted: number;
+  rejected: number;
+  /** A sentence for the operator, or null. */
+  notice: string | null;
+}
+
+export interface SyncReport {
+  source: string;
+  streams: StreamReport[];
+}
+
+/** What one activity syncs: one stream, or all streams of a source that share a cursor. */
+export interface SyncUnit {
+  name: string;
+  streams: string[];
+}
+
+export interface SyncUnitInput {
+  source: string;
+  syncId: string;
+  streams: string[];
+  kind: "incremental" | "full" | "window";
+  window: { from?: string; to?: string } | null;
+}
+
+/** How far a stream has come: signalled by the activity, shown by the workflow. */
+export interface SyncProgress {
+  stream: string;
+  page: number;
+  rows: number;
+  rejected: number;
+}
+
+export interface BuildInput {
+  /** dbt's selection: `fct_orders`, `+mart.fct_orders`, `core.orders+`. Absent: all. */
+  select?: string[];
+  /** Compute every model, also those without work. */
+  full?: boolean;
+}
+
+export interface CheckReport {
+  name: string;
+  file: string;
+  severity: "error" | "warn";
+  /** Rows that break it. */
+  rows: number;
+}
+
+export interface ModelReport {
+  relation: string;
+  rows: number;
+  milliseconds: number;
+}
+
+export interface BuildReport {
+  models: ModelReport[];
+  /** Rows that the publish really wrote. */
+  inserted: number;
+  updated: number;
+  deleted: number;
+  checks: CheckReport[];
+}
+
+export interface RunReport {
+  syncs: SyncReport[];
+  failed: { source: string; reason: string }[];
+  build: BuildReport | null;
+}

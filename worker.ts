@@ -1,0 +1,46 @@
+import { fileURLToPath } from "node:url";
+import { NativeConnection, Runtime, Worker } from "@temporalio/worker";
+import { pino } from "pino";
+import { createActivities } from "./activities/index.ts";
+import { loadProject, loadSettings } from "./config.ts";
+import { sources, sourceSpecs } from "./connectors/index.ts";
+import { TASK_QUEUE } from "./domain/ids.ts";
+import { openKeyFile } from "./privacy/keys.ts";
+import { openPool } from "./warehouse/database.ts";
+import { Vault } from "./warehouse/vault.ts";
+
+/** The Temporal worker of one project: reads where its servers are from the environment, and runs until it is told to stop. */
+const settings = loadSettings();
+const log = pino({ name: "worker", level: settings.logLevel });
+if (!settings.databaseUrl || !settings.temporalAddress) {
+  throw new Error("the worker needs DATABASE_URL and TEMPORAL_ADDRESS; npm start sets them for the embedded servers");
+}
+Runtime.install({
+  shutdownSignals: ["SIGINT", "SIGTERM"],
+  logger: { ...console, log: () => undefined, trace: () => undefined, debug: () => undefined, info: () => undefined },
+});
+
+const pool = openPool(settings.databaseUrl, { max: 16, name: "worker" });
+const vault = await Vault.open(pool, await openKeyFile(settings.keyFile, 1, settings.dataDirectory));
+const connection = await NativeConnection.connect({ address: settings.temporalAddress });
+const worker = await Worker.create({
+  connection,
+  namespace: settings.temporalNamespace,
+  taskQueue: TASK_QUEUE,
+  workflowsPath: fileURLToPath(new URL("./workflows/index.ts", import.meta.url)),
+  activities: createActivities({
+    pool,
+    vault,
+    sources,
+    log,
+    loadProject: () => loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs }),
+  }),
+  maxConcurrentActivityTaskExecutions: 8,
+  shutdownGraceTime: "10s",
+  shutdownForceTime: "20s",
+});
+log.info("worker ready");
+process.send?.("ready");
+await worker.run();
+await connection.close();
+await pool.end();

@@ -1,0 +1,61 @@
+import { defineSignal, setCurrentDetails, setHandler } from "@temporalio/workflow";
+import type { BuildInput, BuildReport, ModelReport } from "../domain/runs.ts";
+import { planning, workingOn } from "./activities.ts";
+import { describeRun } from "./search-attributes.ts";
+
+/** Asks a running build to start over when it has published. */
+export const buildAgain = defineSignal("buildAgain");
+
+/** Computes the models that have work, each in an activity of its own, and publishes them in one transaction. */
+export async function buildModels(input: BuildInput): Promise<BuildReport> {
+  describeRun({ kind: "build" });
+  let isAskedAgain = false;
+  setHandler(buildAgain, () => {
+    isAskedAgain = true;
+  });
+  let report: BuildReport;
+  do {
+    isAskedAgain = false;
+    report = await buildOnce(input);
+  } while (isAskedAgain);
+  return report;
+}
+
+async function buildOnce(input: BuildInput): Promise<BuildReport> {
+  const plan = await planning.planBuild(input);
+  const computed = new Map<string, ModelReport>();
+  const show = (state: string): void =>
+    setCurrentDetails(
+      modelTable(
+        plan.steps.map(({ name }) => name),
+        computed,
+        state,
+      ),
+    );
+  show("computing");
+  const done = new Map<string, Promise<void>>();
+  for (const step of plan.steps) {
+    const work = async (): Promise<void> => {
+      await Promise.all(step.after.map((name) => done.get(name)));
+      const reports = await workingOn(step.name).computeModels({ buildId: plan.buildId, step: step.name });
+      for (const report of reports) computed.set(report.relation, report);
+      show("computing");
+    };
+    const promise = work();
+    // Awaited below; until then a failure must not count as unhandled.
+    promise.catch(() => undefined);
+    done.set(step.name, promise);
+  }
+  await Promise.all(done.values());
+  show("publishing");
+  const report = await workingOn("publish").publishBuild({ buildId: plan.buildId });
+  show("published");
+  return { ...report, models: [...computed.values()] };
+}
+
+function modelTable(steps: string[], computed: Map<string, ModelReport>, state: string): string {
+  const rows = [...computed.values()].map(
+    ({ relation, rows: count, milliseconds }) => `| ${relation} | ${count} | ${milliseconds} ms |`,
+  );
+  return [`${state}: ${steps.length} steps`, "", "| model | rows | time |", "|---|---|---|", ...rows].join("\n");
+}

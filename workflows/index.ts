@@ -1,0 +1,4 @@
+/** The workflows, as the worker bundles them. */
+export { buildModels } from "./build-models.ts";
+export { runPipeline } from "./run-pipeline.ts";
+export { syncSource } from "./sync-source.ts";

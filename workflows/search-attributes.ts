@@ -1,0 +1,19 @@
+import { defineSearchAttributeKey } from "@temporalio/common";
+import { upsertSearchAttributes } from "@temporalio/workflow";
+
+const SOURCE = defineSearchAttributeKey("MietteSource", "KEYWORD");
+const KIND = defineSearchAttributeKey("MietteKind", "KEYWORD");
+const ROWS_LOADED = defineSearchAttributeKey("MietteRowsLoaded", "INT");
+const ROWS_REJECTED = defineSearchAttributeKey("MietteRowsRejected", "INT");
+
+/** Makes a run findable in the UI by what it does. Plain text on the server, so names and counts only. */
+export function describeRun(run: { kind: "sync" | "build" | "run"; source?: string }): void {
+  upsertSearchAttributes([{ key: KIND, value: run.kind }, ...(run.source ? [{ key: SOURCE, value: run.source }] : [])]);
+}
+
+export function describeRows(rows: { loaded: number; rejected: number }): void {
+  upsertSearchAttributes([
+    { key: ROWS_LOADED, value: rows.loaded },
+    { key: ROWS_REJECTED, value: rows.rejected },
+  ]);
+}
