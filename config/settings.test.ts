@@ -8,6 +8,8 @@ describe("settings", () => {
   it("have defaults, with the home in the checkout and the key in the home", () => {
     expect(settings({ MIETTE_PG_PORT: "" })).toEqual({
       home: "/checkout/.miette",
+      dataDirectory: "/checkout/.miette/postgres",
+      projectDirectory: "/checkout/demo",
       postgresPort: 54320,
       temporalPort: 7233,
       uiPort: 8233,
@@ -23,6 +25,7 @@ describe("settings", () => {
   it("come from the environment", () => {
     const read = settings({
       MIETTE_HOME: "/srv/miette",
+      MIETTE_PROJECT: "/srv/shop",
       MIETTE_PG_PORT: "5000",
       DATABASE_URL: "postgresql://app:secret@db.internal/miette?sslmode=verify-full",
       TEMPORAL_ADDRESS: "[::1]:7233",
@@ -31,6 +34,8 @@ describe("settings", () => {
     });
     expect(read.home).toBe("/srv/miette");
     expect(read.keyFile).toBe("/srv/miette/keys/generation-1.key");
+    expect(read.dataDirectory).toBe("/srv/miette/postgres");
+    expect(read.projectDirectory).toBe("/srv/shop");
     expect(read.postgresPort).toBe(5000);
     expect(read.databaseUrl).toBe("postgresql://app:secret@db.internal/miette?sslmode=verify-full");
     expect(read.temporalAddress).toBe("[::1]:7233");

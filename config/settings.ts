@@ -7,6 +7,10 @@ const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"
 export interface Settings {
   /** Absolute path of the folder with Postgres' data, Temporal's database, keys and logs. */
   home: string;
+  /** Absolute path of the warehouse's Postgres data, in the home. No key may lie in it. */
+  dataDirectory: string;
+  /** Absolute path of the project that runs; the demo store by default. */
+  projectDirectory: string;
   postgresPort: number;
   temporalPort: number;
   uiPort: number;
@@ -28,7 +32,7 @@ export type Environment = Record<string, string | undefined>;
  * Settings from the environment. An unset or empty variable takes its default. Throws UserErrors that name every
  * wrong variable; no message holds a variable's value, which may be a secret.
  *
- * @param packageDirectory absolute path of the checkout, where `.miette/` lies by default
+ * @param packageDirectory absolute path of the checkout, where `.miette/` and `demo/` lie
  */
 export function readSettings(env: Environment, packageDirectory: string): Settings {
   const errors: UserError[] = [];
@@ -51,6 +55,8 @@ export function readSettings(env: Environment, packageDirectory: string): Settin
   const home = resolve(env.MIETTE_HOME || join(packageDirectory, ".miette"));
   const settings: Settings = {
     home,
+    dataDirectory: join(home, "postgres"),
+    projectDirectory: resolve(env.MIETTE_PROJECT || join(packageDirectory, "demo")),
     postgresPort: port("MIETTE_PG_PORT", 54320),
     temporalPort: port("MIETTE_TEMPORAL_PORT", 7233),
     uiPort: port("MIETTE_UI_PORT", 8233),
