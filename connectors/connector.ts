@@ -21,7 +21,10 @@ export interface Reject {
 export interface Page {
   records: Record<string, SourceRecord[]>;
   rejects?: Reject[];
-  /** Any JSON; belongs to the stream or to the source as `cursorScope` says. Must change when something was read. */
+  /**
+   * Any JSON; belongs to the stream or to the source as `cursorScope` says. Must change when something was read; within a
+   * keyless part it may stand still.
+   */
   cursor: Json;
   /**
    * The file (or another part with an identity of its own) that the records come from. A keyless record is named
@@ -40,8 +43,13 @@ export interface ReadStream {
   schema: StreamSchema;
 }
 
-export interface ReadOptions {
+export interface SourceOptions {
   signal: AbortSignal;
+  /** Absolute path of the project's folder: paths in a config are relative to it, and so are the names of parts. */
+  directory: string;
+}
+
+export interface ReadOptions extends SourceOptions {
   /** Only records whose `field` lies in [from, to), both ISO 8601. A source that cannot cut gives all; landing cuts again. */
   window?: { field: string; from?: string; to?: string };
   /** Records per page; a page may hold fewer, and ends early at about 8 MB of text. */
@@ -69,7 +77,7 @@ export interface Source<Config> {
   values: "text" | "json";
   /** Whether a cursor belongs to one stream, or to the source (then all its streams are read together). */
   cursorScope: "stream" | "source";
-  discover(config: Config, options: { signal: AbortSignal }): Promise<DiscoveredStream[]>;
+  discover(config: Config, options: SourceOptions): Promise<DiscoveredStream[]>;
   /**
    * Reads from `cursor` (null: from the start) to the end of what is there now. With `cursorScope: "stream"` exactly one
    * stream is given. Every page's cursor resumes right after that page. Throws the classes of connectors/errors.ts.

@@ -1,0 +1,133 @@
+import { isIP } from "node:net";
+import { columnName } from "../domain/columns.ts";
+import type { PersonalKind } from "../domain/streams.ts";
+
+export interface LabelProposal {
+  personal?: PersonalKind;
+  /** The identifier kind, for fields that name a person by themselves. */
+  identifier?: string;
+  /** The reason, for the field's `description`. Names the field or the shape of its values, never a value. */
+  why?: string;
+}
+
+interface Rule {
+  personal: PersonalKind;
+  identifier?: string;
+  /** Matched against the snake_case name, whole words. */
+  name?: RegExp;
+  /** Matched against values; most of those that are not empty have to fit. */
+  value?: (value: string) => boolean;
+  /** A name is believed only where values that contradict it are few; without one, the name alone decides. */
+  plausible?: (value: string) => boolean;
+  /** What the values look like, for `why`. */
+  shape?: string;
+}
+
+const EMAIL = /^[^\s@,;<>]+@[^\s@,;<>]+\.[\p{L}\p{N}-]{2,}$/u;
+/** Written as a phone number is: a plus or separators, since bare digits may count anything. */
+const PHONE =
+  /^(?=(?:\D*\d){7,15}\D*$)(?:\+[\d\s().\-/]+|\(?\d{2,5}\)?[\s.\-/]\(?\d[\d\s().\-/]*)(?:\s?(?:x|ext\.?)\s?\d+)?$/i;
+const DAY = /^\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}(?:[T ]|$)/;
+const WORDY = (value: string) => /\p{L}/u.test(value);
+const isPhone = (value: string) => PHONE.test(value) && !DAY.test(value) && isIP(value) === 0;
+
+/** The first that fits is proposed. Names before shapes, since a name says what a value means. */
+const RULES: Rule[] = [
+  {
+    personal: "email",
+    identifier: "email",
+    name: /(^|_)(e_?mail|mail)(_?addr(ess)?)?(_\d+)?$/,
+    plausible: (value) => value.includes("@"),
+  },
+  { personal: "email", identifier: "email", value: (value) => EMAIL.test(value), shape: "e-mail addresses" },
+  {
+    personal: "ip",
+    name: /(^|_)(ip|ip_?addr(ess)?|remote_addr|ipv[46])$/,
+    plausible: (value) => isIP(value.split("/")[0] ?? "") !== 0,
+  },
+  { personal: "ip", value: (value) => isIP(value) !== 0, shape: "IP addresses" },
+  {
+    personal: "phone",
+    identifier: "phone",
+    name: /(^|_)(phone|telephone|tel|mobile|msisdn|cell_?phone|whats_?app)(_?(no|number|num|nr))?(_\d+)?$/,
+    plausible: (value) => /\d{3}/.test(value.replace(/\D/g, "")),
+  },
+  { personal: "phone", name: /(^|_)fax(_?(no|number|num|nr))?$/, plausible: (value) => /\d/.test(value) },
+  {
+    personal: "government_id",
+    name: /(^|_)(ssn|soc_sec_id|social_security(_?(no|number|id))?|national_id|passport(_?(no|number|id))?|tax_(id|number)|personal_id|nino|nif|dni|cpf|driv(er|ing)s?_licen[cs]e(_?(no|number))?)$/,
+  },
+  {
+    personal: "payment",
+    name: /(^|_)(iban|bic|card_?(no|number|num)|credit_?card(_?(no|number|num))?|cc_?(no|number|num)|account_?number|bank_account|cvv|cvc)$/,
+  },
+  {
+    personal: "birth_date",
+    name: /(^|_)(birth_?(date|day)|date_?of_?birth|dob|born(_on)?)$/,
+    plausible: (value) => /\d/.test(value),
+  },
+  {
+    personal: "postal_code",
+    name: /(^|_)(zip|zip_?code|post_?code|postal(_?code)?|plz)$/,
+    plausible: (value) => /\d/.test(value) && value.length <= 12,
+  },
+  {
+    personal: "name",
+    name: /^((full|first|last|middle|given|family|sur|fore|maiden|nick|display|contact|customer|person|people|employee|user|recipient|reviewer|author|billing|shipping|ship|cardholder|guest|member)_?)name(_?\d)?$|(^|_)(fullname|firstname|lastname|surname|forename|maidenname)$/,
+    plausible: WORDY,
+  },
+  {
+    personal: "address",
+    name: /(^|_)((street|home|postal|mailing|billing|shipping|delivery|ship)_?)?addr(ess)?(_?(line_?)?\d)?$|(^|_)(street|street_?(name|number|line_?\d?)|house_?(no|number)|suburb)$/,
+    plausible: (value) => !EMAIL.test(value),
+  },
+  {
+    personal: "device_id",
+    identifier: "device_id",
+    name: /(^|_)(device|visitor|anonymous|cookie|client|advertising|fingerprint)_?(id|uuid)$|(^|_)(idfa|gaid|idfv|aaid|fingerprint|domain_userid|network_userid|duid)$/,
+  },
+  {
+    personal: "account_id",
+    identifier: "customer_id",
+    name: /^(customer|cust|client|user|member|shopper|buyer|person|contact|account|subscriber)_?(id|no|nr|num|number|ref|key|uuid|code)$|^(customer|user)$/,
+  },
+  { personal: "account_id", name: /(^|_)(user_?name|login|screen_?name|handle)$/ },
+  {
+    personal: "free_text",
+    name: /(^|_)(comments?|notes?|message|body|review_?(text|body)|text|feedback|remarks?|bio|about|transcript|question|answer|content)$/,
+    plausible: WORDY,
+  },
+  { personal: "phone", identifier: "phone", value: isPhone, shape: "phone numbers" },
+  {
+    personal: "free_text",
+    value: (value) =>
+      value.length > 40 && /\p{L}+\s+\p{L}+\s+\p{L}+\s+\p{L}+/u.test(value) && !/^[[{<]|^\w+:\/\//.test(value),
+    shape: "sentences",
+  },
+];
+
+const MOST = 0.6;
+
+/**
+ * Proposes whether a field holds personal data, by its name and by the shape of its values; a person decides.
+ * @param fieldName as the source spells it
+ * @param sampleValues values as text; empty ones are passed over. May be empty, then the name alone speaks
+ */
+export function proposeLabels(fieldName: string, sampleValues: readonly string[]): LabelProposal {
+  const name = columnName(fieldName);
+  const values = sampleValues.map((value) => value.trim()).filter((value) => value !== "");
+  const fits = (test: (value: string) => boolean) => values.filter(test).length >= values.length * MOST;
+  for (const { personal, identifier, name: pattern, value, plausible, shape } of RULES) {
+    if (
+      pattern ? !pattern.test(name) || (plausible && !fits(plausible)) : values.length === 0 || !value || !fits(value)
+    ) {
+      continue;
+    }
+    const label = personal.replace("_", " ");
+    const why = pattern
+      ? `Proposed as personal (${label}) by its name.`
+      : `Proposed as personal (${label}): most values look like ${shape}.`;
+    return { personal, ...(identifier && { identifier }), why };
+  }
+  return {};
+}
