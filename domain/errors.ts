@@ -56,6 +56,7 @@ export type ErrorCode =
   | "warehouse_statement"
   | "model_failed"
   | "check_failed"
+  | "build_superseded"
   | "key_missing"
   | "internal";
 

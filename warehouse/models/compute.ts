@@ -1,0 +1,210 @@
+import type { ClientBase, Pool } from "pg";
+import { CodedError } from "../../domain/errors.ts";
+import { quoteName } from "../database.ts";
+import {
+  confirmActive,
+  inputName,
+  quoteRelation,
+  readActiveBuild,
+  readVersions,
+  withAttemptLock,
+  type Build,
+} from "./build.ts";
+import { buildName, readShapes } from "./catalog.ts";
+import { computeContract, checkMember } from "./compute-contract.ts";
+import type { Graph, Step } from "./graph.ts";
+import type { RelationSpec } from "./relation.ts";
+import { redirect } from "./rewrite.ts";
+import { statementError } from "./sql-errors.ts";
+
+/** What a step computed; a view has no rows of its own. */
+export interface ComputeResult {
+  step: string;
+  rows: Record<string, number | null>;
+  milliseconds: number;
+}
+
+/**
+ * Computes what is read from raw, all under one snapshot: the staging views, the contracts' unions, and core models
+ * over staging. A retry computes all of it again, so that no line appears without its order.
+ */
+export async function computeContracts(pool: Pool, graph: Graph, buildId: string): Promise<ComputeResult[]> {
+  return await withAttemptLock(pool, `${buildId} contracts`, async (client) => {
+    const build = await readActiveBuild(client, graph, buildId);
+    const steps = graph.steps.filter((step) => step.isSnapshot && build.relations.has(step.name));
+    if (steps.every((step) => build.relations.get(step.name)!.isComputed)) return recordedResults(build, steps);
+    const results: ComputeResult[] = [];
+    const views = steps.filter((step) => step.outputs[0]!.materialize === "view");
+    await transaction(client, "begin", async () => {
+      for (const step of views) results.push(await computeStep(client, graph, build, step));
+      await checkMembers(client, build, steps);
+      await confirmActive(client, buildId);
+    });
+    const queue = steps.filter((step) => !views.includes(step));
+    const work = async (worker: ClientBase) => {
+      for (let step = queue.shift(); step; step = queue.shift())
+        results.push(await computeStep(worker, graph, build, step));
+      await confirmActive(worker, buildId);
+    };
+    let helper: Promise<unknown> = Promise.resolve();
+    await transaction(client, "begin isolation level repeatable read", async () => {
+      const { rows } = await client.query<{ snapshot: string }>("select pg_export_snapshot() as snapshot");
+      helper = importSnapshot(pool, rows[0]!.snapshot, () => queue.length > 0, work);
+      helper.catch(() => queue.splice(0));
+      await work(client);
+      // The helper's tables count only with this transaction's: both are kept, or the retry computes all again.
+      await helper;
+    });
+    return results;
+  });
+}
+
+/** Computes one step of the plan into its build schema. Safe to call again: what is recorded is not computed twice. */
+export async function computeModel(
+  pool: Pool,
+  graph: Graph,
+  buildId: string,
+  stepName: string,
+): Promise<ComputeResult> {
+  return await withAttemptLock(pool, `${buildId} ${stepName}`, async (client) => {
+    const build = await readActiveBuild(client, graph, buildId);
+    const step = graph.steps.find((other) => other.name === stepName);
+    if (!step || !step.outputs.every((spec) => build.relations.has(spec.name))) {
+      throw new CodedError("internal", `${stepName} is no step of this build.`, { retryable: false });
+    }
+    if (step.outputs.every((spec) => build.relations.get(spec.name)!.isComputed))
+      return recordedResults(build, [step])[0]!;
+    return await transaction(client, "begin isolation level repeatable read", async () => {
+      const result = await computeStep(client, graph, build, step);
+      await confirmActive(client, buildId);
+      return result;
+    });
+  });
+}
+
+/** Inside a transaction: computes as the role `transformer`, and records rows and the versions of what was read. */
+async function computeStep(client: ClientBase, graph: Graph, build: Build, step: Step): Promise<ComputeResult> {
+  const start = performance.now();
+  const versions = await readVersions(client, build, step);
+  // A server that checks now and then notices a dead client during a long statement, and frees its locks.
+  await client.query(`set local search_path = pg_catalog; set local jit = off; set local work_mem = '64MB';
+    set local client_connection_check_interval = '2s'; set local role transformer`);
+  for (const spec of step.outputs) {
+    const kind = spec.materialize === "view" ? "view" : "table";
+    await client.query(`drop ${kind} if exists ${quoteRelation(buildName(spec.name))} cascade`);
+  }
+  const rows = await computeRows(client, graph, build, step);
+  for (const spec of step.outputs) {
+    if (spec.materialize !== "view") await finishTable(client, step, spec);
+  }
+  await client.query("reset role");
+  for (const [relation, count] of Object.entries(rows)) {
+    await client.query(
+      `update ops.build_relations set computed_at = clock_timestamp(), row_count = $3, input_versions = $4
+       where build_id = $1 and relation = $2`,
+      [build.buildId, relation, count, JSON.stringify(versions)],
+    );
+  }
+  return { step: step.name, rows, milliseconds: Math.round(performance.now() - start) };
+}
+
+async function computeRows(
+  client: ClientBase,
+  graph: Graph,
+  build: Build,
+  step: Step,
+): Promise<Record<string, number | null>> {
+  if (step.kind === "contract") return { [step.name]: await computeContract(client, build, step) };
+  if (step.kind === "sql") {
+    const { spec, statement, readings } = step.model;
+    const isView = spec.materialize === "view";
+    const schemaOf = (relation: string) => (build.relations.has(relation) ? buildName(relation).split(".")[0]! : null);
+    const target = quoteRelation(buildName(spec.name));
+    const sql = `create ${isView ? "view" : "table"} ${target} as\n${redirect(statement, readings, schemaOf)}\n`;
+    try {
+      const { rowCount } = await client.query(sql);
+      return { [spec.name]: isView ? null : (rowCount ?? 0) };
+    } catch (error) {
+      throw statementError(error, { file: step.file, sql, linesBefore: 1 });
+    }
+  }
+  const outputs = new Set(step.outputs.map((spec) => spec.name));
+  const published = await readShapes(client, ["core", "mart"]);
+  try {
+    return await step.node.compute({
+      client,
+      input: (relation) => quoteRelation(inputName(build, relation)),
+      output: (relation) => {
+        if (!outputs.has(relation)) throw new Error(`${step.name} does not declare the output ${relation}`);
+        return quoteRelation(buildName(relation));
+      },
+      published: (relation) => (published.has(relation) ? quoteRelation(relation) : null),
+      rules: graph.settings.identity,
+    });
+  } catch (error) {
+    throw statementError(error, { file: step.file });
+  }
+}
+
+/** Not-null columns are checked here, where the model is still known by name; statistics serve what reads the table. */
+async function finishTable(client: ClientBase, step: Step, spec: RelationSpec): Promise<void> {
+  const table = quoteRelation(buildName(spec.name));
+  const columns = [...new Set([...spec.key, ...spec.notNull])];
+  try {
+    await client.query(
+      `alter table ${table} ${columns.map((name) => `alter column ${quoteName(name)} set not null`).join(", ")}`,
+    );
+  } catch (error) {
+    throw statementError(error, { file: step.file });
+  }
+  await client.query(`analyze ${table}`);
+}
+
+/** Compares the staging models' columns with their contracts, before any row is read. */
+async function checkMembers(client: ClientBase, build: Build, steps: readonly Step[]): Promise<void> {
+  const contracts = steps.filter((step) => step.kind === "contract");
+  const names = contracts.flatMap((step) => step.members.map((member) => inputName(build, member.relation)));
+  const shapes = await readShapes(client, ["staging", "build_staging"], names);
+  for (const step of contracts) {
+    for (const member of step.members)
+      checkMember(step.contract, member, shapes.get(inputName(build, member.relation)));
+  }
+}
+
+/** A second connection that reads the same snapshot; without work left by the time it has connected, it does nothing. */
+async function importSnapshot(
+  pool: Pool,
+  snapshot: string,
+  hasWork: () => boolean,
+  work: (client: ClientBase) => Promise<void>,
+): Promise<void> {
+  const client = await pool.connect();
+  let isBroken = false;
+  try {
+    if (!hasWork()) return;
+    await transaction(client, "begin isolation level repeatable read", async () => {
+      await client.query(`set transaction snapshot '${snapshot.replace(/[^0-9A-Fa-f-]/g, "")}'`);
+      await work(client);
+    });
+  } catch (error) {
+    isBroken = true;
+    throw error;
+  } finally {
+    client.release(isBroken);
+  }
+}
+
+function recordedResults(build: Build, steps: readonly Step[]): ComputeResult[] {
+  return steps.map((step) => ({
+    step: step.name,
+    rows: Object.fromEntries(step.outputs.map(({ name }) => [name, build.relations.get(name)!.rowCount])),
+    milliseconds: 0,
+  }));
+}
+
+async function transaction<T>(client: ClientBase, begin: string, work: () => Promise<T>): Promise<T> {
+  await client.query(begin);
+  const result = await work();
+  await client.query("commit");
+  return result;
+}

@@ -1,0 +1,137 @@
+import { UserError } from "../../domain/errors.ts";
+import type { ModelFile } from "./syntax.ts";
+import type { RelationSpec } from "./relation.ts";
+
+/** What the header comment of a model says; the relation's name comes from its path. */
+export interface ModelHeader extends Omit<RelationSpec, "name" | "materialize"> {
+  materialize: RelationSpec["materialize"] | null;
+  contract: string | null;
+  /** The line of each declared word, and of `column x`, for errors found later. */
+  lines: Map<string, number>;
+}
+
+export type Severity = "error" | "warn";
+
+interface Declaration {
+  word: string;
+  value: string;
+  line: number;
+}
+
+const MODEL_WORDS = ["materialize", "key", "contract", "follows", "foreign key", "not null", "column"];
+const CHECK_WORDS = ["severity"];
+const REPEATABLE = new Set(["follows", "foreign key", "not null"]);
+/** `word:` or `column name:` at one space from the dashes; a line further in continues the one above. */
+const DECLARATION = /^(column\s+(?:"[^"]+"|[^\s:]+)|[a-z]+(?: [a-z]+){0,2})\s*:(?:\s+|$)(.*)$/;
+
+/** Reads the header of a model. Throws a UserError with the line where it is not in the grammar of `docs/models.md`. */
+export function parseModelHeader(file: ModelFile): ModelHeader {
+  const { sentence, declarations } = readHeader(file, MODEL_WORDS);
+  const header: ModelHeader = {
+    grain: sentence,
+    materialize: null,
+    contract: null,
+    key: [],
+    follows: [],
+    notNull: [],
+    foreignKeys: [],
+    columns: Object.create(null) as Record<string, string>,
+    lines: new Map(declarations.map(({ word, line }) => [word, line])),
+  };
+  for (const { word, value, line } of declarations) {
+    const fail = (mend: string) => new UserError(mend, { file: file.displayFile, line });
+    const names = (text: string) => parseNames(text, fail);
+    if (word === "materialize") {
+      if (value !== "view" && value !== "table" && value !== "incremental") {
+        throw fail(`materialize is view, table or incremental, not "${value}".`);
+      }
+      header.materialize = value;
+    } else if (word === "key") header.key = names(value);
+    else if (word === "contract") [header.contract = null] = names(value);
+    else if (word === "not null") header.notNull.push(...names(value));
+    else if (word === "follows") {
+      for (const part of splitList(value)) {
+        const match = /^([a-z_0-9]+\.[a-z_0-9]+) by (.+)$/.exec(part);
+        if (!match) throw fail(`follows is written "core.orders by order_id", not "${part}".`);
+        header.follows.push({ relation: match[1]!, columns: names(match[2]!) });
+      }
+    } else if (word === "foreign key") {
+      for (const part of splitList(value)) {
+        const match = /^(.+?)\s*->\s*([a-z_0-9]+\.[a-z_0-9]+)$/.exec(part);
+        if (!match) throw fail(`a foreign key is written "customer_id -> core.people", not "${part}".`);
+        header.foreignKeys.push({ columns: names(match[1]!), references: match[2]! });
+      }
+    } else {
+      const [column] = names(word.slice("column".length));
+      header.columns[column!] = value;
+    }
+  }
+  return header;
+}
+
+/** Reads the header of a check: the sentence that its rows break, and `severity` (error where none is given). */
+export function parseCheckHeader(file: ModelFile): { sentence: string; severity: Severity } {
+  const { sentence, declarations } = readHeader(file, CHECK_WORDS);
+  const severity = declarations[0]?.value ?? "error";
+  if (severity !== "error" && severity !== "warn") {
+    const place = { file: file.displayFile, line: declarations[0]!.line };
+    throw new UserError(`severity is error or warn, not "${severity}".`, place);
+  }
+  return { sentence, severity };
+}
+
+function readHeader(file: ModelFile, words: string[]): { sentence: string; declarations: Declaration[] } {
+  const declarations: Declaration[] = [];
+  const sentence: string[] = [];
+  for (const [index, text] of file.text.split(/\r?\n/).entries()) {
+    const line = index + 1;
+    if (!text.trim() && !sentence.length) continue;
+    const comment = /^--(\s*)(.*?)\s*$/.exec(text);
+    if (!comment) break;
+    const [, indent, content] = comment as unknown as [string, string, string];
+    const declared = indent.length <= 1 ? DECLARATION.exec(content) : null;
+    if (!declared) {
+      const last = declarations.at(-1);
+      if (last) last.value = `${last.value} ${content}`.trim();
+      else if (content) sentence.push(content);
+      continue;
+    }
+    const fail = (mend: string) => new UserError(mend, { file: file.displayFile, line });
+    const word = declared[1]!.replace(/\s+/g, " ");
+    if (!sentence.length)
+      throw fail(`the first line says what a row is ("-- One row per order."); "${word}:" follows it.`);
+    if (!words.includes(word.split(" ")[0] === "column" ? "column" : word)) {
+      throw fail(`"${word}:" is not a word of this header (${words.join(", ")}); indent the line if it is prose.`);
+    }
+    if (!REPEATABLE.has(word) && declarations.some((other) => other.word === word)) {
+      throw fail(`"${word}:" is said twice; keep one.`);
+    }
+    declarations.push({ word, value: declared[2]!, line });
+  }
+  if (!sentence.length) {
+    throw new UserError('opens with a comment that says what a row is: "-- One row per …".', {
+      file: file.displayFile,
+      line: 1,
+    });
+  }
+  return { sentence: sentence.join(" "), declarations };
+}
+
+function splitList(value: string): string[] {
+  return value
+    .split(";")
+    .map((part) => part.trim())
+    .filter(Boolean);
+}
+
+/** Column names, separated by commas; quoted where they are no plain identifiers. */
+function parseNames(text: string, fail: (mend: string) => UserError): string[] {
+  const names = text.split(",").map((part) => {
+    const match = /^\s*(?:"([^"]+)"|([a-z_][a-z0-9_]*))\s*$/.exec(part);
+    if (!match) throw fail(`"${part.trim()}" is no column name; write lower-case names with commas between.`);
+    return match[1] ?? match[2]!;
+  });
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice) throw fail(`"${twice}" stands twice in the list; keep one.`);
+  return names;
+}

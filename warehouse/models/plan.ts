@@ -1,0 +1,244 @@
+import { createHash, randomUUID } from "node:crypto";
+import type { ClientBase, Pool } from "pg";
+import { UserError, UserErrors } from "../../domain/errors.ts";
+import { inTransaction } from "../database.ts";
+import { dropBuildRelations, lockPublishing, type SettingValues } from "./build.ts";
+import { readShapes } from "./catalog.ts";
+import type { SettingName } from "./functions.ts";
+import type { Graph, Step } from "./graph.ts";
+import { selectSteps } from "./select-steps.ts";
+
+export interface PlanOptions {
+  /** `fct_orders`, `+fct_orders`, `mart`, …; none: everything. */
+  select?: readonly string[];
+  /** Compute everything that is selected, whether it has work or not. */
+  full?: boolean;
+  /** Only say what a build would do; write nothing. */
+  dry?: boolean;
+  /** The moment whose day the models take as today. */
+  now?: Date;
+}
+
+/** What a build will do. Small and free of values, so that it may pass through a workflow. */
+export interface BuildPlan {
+  /** Null where nothing has work, and in a dry plan. */
+  buildId: string | null;
+  relations: PlannedRelation[];
+  /** Whether `computeContracts` has work. */
+  hasContracts: boolean;
+  /** What `computeModel` is to be called for; a step waits for those named in `after`. */
+  steps: { step: string; after: string[] }[];
+}
+
+export interface PlannedRelation {
+  relation: string;
+  action: "skip" | "full" | "drop";
+  reason: string;
+}
+
+interface State {
+  relation: string;
+  version: number;
+  definitionHash: string | null;
+  inputVersions: Record<string, number> | null;
+  settings: Partial<SettingValues> | null;
+}
+
+const SETTING_NAMES: Record<SettingName, string> = {
+  as_of: "the day",
+  currency: "the reporting currency",
+  time_zone: "the time zone",
+  identity: "the identity rules",
+};
+
+/**
+ * Decides what has work, and opens a build for it: takes the place of a build that was abandoned and drops its tables,
+ * and makes the project's currency, time zone and day those of `ops.settings`.
+ * Throws UserErrors where a raw table has not landed yet or a selected model reads one that was never built.
+ */
+export async function planBuild(pool: Pool, graph: Graph, options: PlanOptions = {}): Promise<BuildPlan> {
+  const selected = selectSteps(graph, options.select ?? []);
+  const isComplete = !options.select?.length;
+  return await inTransaction(
+    pool,
+    async (client) => {
+      if (!options.dry) await lockPublishing(client);
+      const settings = await readSettings(client, graph, options.now ?? new Date());
+      const definitions = await readDefinitions(client, graph, selected);
+      const states = await readStates(client);
+      const work = findWork(graph, selected, { states, definitions, settings, isFull: options.full ?? false });
+      checkInputs(graph, work, states);
+      const removed = isComplete
+        ? [...states.values()].filter(
+            (state) => /^(staging|core|mart)\./.test(state.relation) && !graph.makers.has(state.relation),
+          )
+        : [];
+      const buildId = options.dry || (!work.size && !removed.length) ? null : randomUUID();
+      if (!options.dry) {
+        await client.query("update ops.builds set status = 'abandoned', finished_at = now() where status = 'active'");
+        await dropBuildRelations(client);
+        await client.query(
+          `update ops.settings set currency = $1, time_zone = $2, as_of = $3
+           where (currency, time_zone, as_of) is distinct from ($1, $2, $3::timestamptz)`,
+          [settings.currency, settings.time_zone, settings.as_of],
+        );
+      }
+      if (buildId) await openBuild(client, buildId, { isComplete, settings, work, definitions });
+      return describePlan(
+        graph,
+        buildId,
+        work,
+        removed.map((state) => state.relation),
+        selected,
+      );
+    },
+    options.dry ? "begin isolation level repeatable read read only" : "begin",
+  );
+}
+
+async function readSettings(client: ClientBase, graph: Graph, now: Date): Promise<SettingValues> {
+  const { currency, timeZone, identity } = graph.settings;
+  const { rows } = await client.query<{ as_of: string }>(
+    "select date_trunc('day', $1::timestamptz, $2)::text as as_of",
+    [now, timeZone],
+  );
+  const rules = createHash("sha256").update(JSON.stringify(identity)).digest("hex").slice(0, 32);
+  return { as_of: rows[0]!.as_of, currency, time_zone: timeZone, identity: rules };
+}
+
+/** The hash of each step, joined with the columns of the raw tables it reads, which `select *` depends on. */
+async function readDefinitions(
+  client: ClientBase,
+  graph: Graph,
+  selected: ReadonlySet<Step>,
+): Promise<Map<Step, string>> {
+  const shapes = await readShapes(client, ["raw"]);
+  const missing = new Map<string, UserError>();
+  const definitions = new Map<Step, string>();
+  for (const step of graph.steps) {
+    const columns: string[] = [];
+    for (const input of step.inputs) {
+      const stream = graph.raw.get(input);
+      if (!stream) continue;
+      const shape = shapes.get(input);
+      if (shape) columns.push(JSON.stringify(shape.columns.map(({ name, type }) => [name, type])));
+      else if (selected.has(step)) {
+        const mend = `reads ${input}, which has not landed yet; run "miette sync ${stream.source}.${stream.stream}" first.`;
+        missing.set(input, new UserError(mend, { file: step.file }));
+      }
+    }
+    const suffix = columns.length ? `:${createHash("sha256").update(columns.join()).digest("hex").slice(0, 16)}` : "";
+    definitions.set(step, step.hash + suffix);
+  }
+  if (missing.size) throw new UserErrors([...missing.values()]);
+  return definitions;
+}
+
+async function readStates(client: ClientBase): Promise<Map<string, State>> {
+  const { rows } = await client.query<State>(
+    `select relation, version::float8 as version, definition_hash as "definitionHash", input_versions as "inputVersions",
+       settings from ops.relation_state`,
+  );
+  return new Map(rows.map((state) => [state.relation, state]));
+}
+
+/** The steps to compute, each with its reason. */
+function findWork(
+  graph: Graph,
+  selected: ReadonlySet<Step>,
+  known: { states: Map<string, State>; definitions: Map<Step, string>; settings: SettingValues; isFull: boolean },
+): Map<Step, string> {
+  const work = new Map<Step, string>();
+  for (const step of graph.steps) {
+    if (!selected.has(step)) continue;
+    const reason = known.isFull ? "asked for in full" : reasonFor(step);
+    if (reason) work.set(step, reason);
+  }
+  return work;
+
+  function reasonFor(step: Step): string | null {
+    const states = step.outputs.map((spec) => known.states.get(spec.name));
+    if (states.some((state) => !state?.definitionHash)) return "never built";
+    const [state] = states as [State];
+    if (state.definitionHash !== known.definitions.get(step)) {
+      const isEdited = state.definitionHash?.split(":")[0] !== step.hash;
+      return isEdited ? "its definition changed" : "columns of its raw table changed";
+    }
+    for (const name of step.settings) {
+      if (state.settings?.[name] !== known.settings[name]) return `${SETTING_NAMES[name]} changed`;
+    }
+    for (const input of step.inputs) {
+      const maker = graph.makers.get(input);
+      if (maker && work.has(maker)) return `${input} is computed`;
+      if ((known.states.get(input)?.version ?? 0) !== (state.inputVersions?.[input] ?? 0)) return `${input} changed`;
+    }
+    return null;
+  }
+}
+
+/** What the work reads or points at must be published or part of the work. */
+function checkInputs(graph: Graph, work: ReadonlyMap<Step, string>, states: ReadonlyMap<string, State>): void {
+  const errors: UserError[] = [];
+  for (const step of work.keys()) {
+    const needed = [...step.inputs, ...step.outputs.flatMap((spec) => spec.foreignKeys.map((key) => key.references))];
+    for (const relation of new Set(needed)) {
+      const maker = graph.makers.get(relation);
+      if (!maker || work.has(maker) || states.get(relation)?.definitionHash) continue;
+      errors.push(
+        new UserError(`needs ${relation}, which was never built; select +${step.name}.`, { file: step.file }),
+      );
+    }
+  }
+  if (errors.length) throw new UserErrors(errors);
+}
+
+async function openBuild(
+  client: ClientBase,
+  buildId: string,
+  build: {
+    isComplete: boolean;
+    settings: SettingValues;
+    work: ReadonlyMap<Step, string>;
+    definitions: Map<Step, string>;
+  },
+): Promise<void> {
+  await client.query(
+    `insert into ops.builds (build_id, epoch, is_complete, settings) select $1, epoch, $2, $3 from privacy.epoch`,
+    [buildId, build.isComplete, JSON.stringify(build.settings)],
+  );
+  const rows = [...build.work].flatMap(([step, reason]) =>
+    step.outputs.map((spec) => ({ relation: spec.name, hash: build.definitions.get(step), reason })),
+  );
+  await client.query(
+    `insert into ops.build_relations (build_id, relation, definition_hash, reason)
+     select $1, r.relation, r.hash, r.reason from json_to_recordset($2) as r (relation text, hash text, reason text)`,
+    [buildId, JSON.stringify(rows)],
+  );
+}
+
+function describePlan(
+  graph: Graph,
+  buildId: string | null,
+  work: ReadonlyMap<Step, string>,
+  removed: string[],
+  selected: ReadonlySet<Step>,
+): BuildPlan {
+  const relations = graph.steps.flatMap((step) =>
+    step.outputs.map((spec): PlannedRelation => {
+      const reason = work.get(step);
+      if (reason) return { relation: spec.name, action: "full", reason };
+      return { relation: spec.name, action: "skip", reason: selected.has(step) ? "nothing new" : "not selected" };
+    }),
+  );
+  relations.push(
+    ...removed.map((relation): PlannedRelation => ({ relation, action: "drop", reason: "its model is gone" })),
+  );
+  const later = [...work.keys()].filter((step) => !step.isSnapshot);
+  const steps = later.map((step) => ({
+    step: step.name,
+    after: later
+      .filter((other) => step.inputs.some((input) => graph.makers.get(input) === other))
+      .map((other) => other.name),
+  }));
+  return { buildId, relations, hasContracts: later.length < work.size, steps };
+}
