@@ -1,4 +1,3 @@
-import { resolve } from "node:path";
 import type { ValidateFunction } from "ajv";
 import type { Json } from "../domain/streams.ts";
 import type { Findings } from "./findings.ts";
@@ -47,19 +46,6 @@ export class ConnectorConfigs {
     }
   }
 
-  /** The config with paths made absolute: a text whose spec has the format `file-path` is relative to the project. */
-  resolvePaths(connector: string, config: Config, root: string): Config {
-    const spec = this.#specs[connector] as { properties?: Record<string, PropertySpec> } | undefined;
-    return Object.fromEntries(
-      Object.entries(config).map(([key, value]) => {
-        const property = spec?.properties?.[key];
-        if (property?.format === "file-path" && typeof value === "string") return [key, resolve(root, value)];
-        if (property?.items?.format !== "file-path" || !Array.isArray(value)) return [key, value];
-        return [key, value.map((item) => (typeof item === "string" ? resolve(root, item) : item))];
-      }),
-    );
-  }
-
   #validator(connector: string): ValidateFunction | null {
     const spec = Object.hasOwn(this.#specs, connector) ? this.#specs[connector] : undefined;
     if (!spec) return null;
@@ -67,11 +53,6 @@ export class ConnectorConfigs {
     this.#validators.set(connector, validate);
     return validate;
   }
-}
-
-interface PropertySpec {
-  format?: string;
-  items?: { format?: string };
 }
 
 function configOf(stream: unknown): Config {

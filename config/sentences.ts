@@ -2,7 +2,7 @@ import type { ErrorObject } from "ajv";
 import { stringify } from "yaml";
 import { hint } from "./suggest.ts";
 
-type Schema = { [keyword: string]: unknown };
+type Schema = { [keyword: string]: unknown; patternErrorMessage?: string; description?: string };
 
 const TYPE_NAMES: Record<string, string> = {
   object: "a mapping",
@@ -55,7 +55,7 @@ export function sentence(error: ErrorObject, shown: string | null): string {
     case "const":
       return `must be ${JSON.stringify(params.allowedValue)}.`;
     case "pattern":
-      return `${value} ${String(schema.patternErrorMessage ?? `must match the pattern ${String(params.pattern)}`)}.`;
+      return `${value} ${schema.patternErrorMessage ?? `must match the pattern ${String(params.pattern)}`}.`;
     case "format":
       return `${value} must be ${FORMAT_NAMES[String(params.format)] ?? `of the format ${String(params.format)}`}.`;
     case "minLength":
@@ -83,7 +83,7 @@ export function sentence(error: ErrorObject, shown: string | null): string {
       return `must be a multiple of ${params.multipleOf}.`;
     case "oneOf":
     case "anyOf":
-      return `has none of the accepted forms${schema.description ? `: ${String(schema.description)}` : ""}${example(schema)}.`;
+      return `has none of the accepted forms${schema.description ? `: ${schema.description}` : ""}${example(schema)}.`;
     default:
       return `${error.message ?? "is not valid"}.`;
   }
@@ -99,7 +99,7 @@ const COMPARISONS: Record<string, string> = {
 function mendOf(name: string, property: Schema | undefined): string {
   const written = firstExample(property);
   if (written !== null) return `add it, as in ${name}: ${written}`;
-  const description = typeof property?.description === "string" ? property.description.replace(/\.$/, "") : null;
+  const description = property?.description?.replace(/\.$/, "");
   return description ? `add it (${description})` : "add it";
 }
 

@@ -53,7 +53,7 @@ export async function readSources(
     const source: SourceDeclaration = {
       name,
       connector: block.connector,
-      config: connectors.resolvePaths(block.connector, isObject(block.config) ? block.config : {}, root),
+      config: isObject(block.config) ? block.config : {},
       schedule: block.schedule ?? null,
       streams: [],
     };
@@ -64,8 +64,7 @@ export async function readSources(
       areAllRead &&= schemaFile?.isSound === true;
       if (!schemaFile?.schema) continue;
       const sound = soundKeys(streamBlock, streamPath, findings);
-      const own = connectors.resolvePaths(block.connector, sound.config ?? {}, root);
-      const stream = streamOf(source, streamName, sound, own, schemaFile);
+      const stream = streamOf(source, streamName, sound, schemaFile);
       checkStream(stream, streamPath, findings);
       source.streams.push(stream);
       if (schemaFile.isSound) loaded.push({ stream, schemaFile });
@@ -106,13 +105,7 @@ function soundKeys(block: StreamBlock, path: Path, findings: Findings): StreamBl
   return Object.fromEntries(keys) as unknown as StreamBlock;
 }
 
-function streamOf(
-  source: SourceDeclaration,
-  name: string,
-  block: StreamBlock,
-  own: Config,
-  { schema, file }: SchemaFile,
-): Stream {
+function streamOf(source: SourceDeclaration, name: string, block: StreamBlock, { schema, file }: SchemaFile): Stream {
   return {
     source: source.name,
     name,
@@ -124,7 +117,7 @@ function streamOf(
     schema: schema as Stream["schema"],
     schemaFile: file.displayFile,
     rejectLimit: block.reject_limit ?? 0.01,
-    config: { ...(source.config as Config), ...own },
+    config: { ...(source.config as Config), ...block.config },
   };
 }
 

@@ -17,8 +17,6 @@ export function compileSchema(schema: object): ValidateFunction {
   ajvFormats.default(ajv);
   // The message that editors show for a `pattern`; ours say the same.
   ajv.addKeyword("patternErrorMessage");
-  // Any text: it only marks what the project's folder has to come before.
-  ajv.addFormat("file-path", true);
   return ajv.compile(schema);
 }
 
