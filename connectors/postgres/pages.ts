@@ -61,28 +61,30 @@ export async function* readPages(session: Session, reading: Reading, cursor: Jso
     return full;
   };
 
+  const width = table.columns.length;
   let last: Text = null;
   for (const isInNulls of segments) {
     if (isInNulls !== pass.isInNulls) Object.assign(pass, { isInNulls, after: null });
     const sort = isInNulls ? key : order;
-    let latest: Text[] | null = pass.after;
+    let latest: Text[] | null = null;
+    let complete: Text[] | null = null;
     const query = segmentQuery(reading, position, { sort, cursorColumn, isInNulls });
     for await (const batch of fetchBatches(session, query)) {
-      for (const row of batch.rows) {
-        const place = row.slice(table.columns.length);
-        // Without a key the part is read from its start again, so there is no place to resume at.
-        if (stream.key && latest && place.some((value, index) => value !== latest?.[index])) pass.after = latest;
+      for (const [index, row] of batch.rows.entries()) {
+        if (latest && !areEqualFrom(width, row, latest)) complete = latest;
         if (records.length >= options.pageSize || bytes >= PAGE_BYTES) {
+          // Without a key the part is read from its start again, so there is no place to resume at.
+          if (stream.key && complete) pass.after = complete.slice(width);
           yield page(position);
           options.signal.throwIfAborted();
         }
-        latest = place;
+        latest = row;
         hasRead = true;
         records.push(toRecord(row));
-        bytes += batch.rowBytes;
+        bytes += batch.sizes[index] ?? 0;
       }
     }
-    if (!isInNulls) last = cursorColumn ? (latest?.[0] ?? null) : null;
+    if (!isInNulls && cursorColumn) last = (latest ? latest[width] : pass.after?.[0]) ?? null;
   }
   const end = await endPass(session, position, cursorColumn, last, horizon);
   const wasCutOff = cursor !== null && (cursor as unknown as Position).pass !== null;
@@ -120,7 +122,7 @@ function segmentQuery(
   ];
   return {
     text: [
-      `select ${selected.join(", ")} from ${table.quoted}`,
+      `select ${selected.join(", ")} from ${table.quoted} as source`,
       conditions.length > 0 ? `where ${conditions.join(" and ")}` : "",
       sort.length > 0 ? `order by ${sort.map(quote).join(", ")}` : "",
     ].join(" "),
@@ -153,16 +155,15 @@ async function* fetchBatches(session: Session, query: { text: string; values: Te
   for (;;) {
     const rows = await next;
     const isLast = rows.length < size;
-    let bytes = 0;
-    for (const row of rows) for (const value of row) bytes += value?.length ?? 0;
-    const rowBytes = bytes / Math.max(1, rows.length);
+    const sizes = rows.map((row) => row.reduce((sum, value) => sum + (value?.length ?? 0), 0));
+    const average = sizes.reduce((sum, size) => sum + size, 0) / Math.max(1, rows.length);
     if (!isLast) {
-      size = Math.max(1, Math.min(MOST_BATCH_ROWS, size * 2, Math.floor(BATCH_BYTES / (rowBytes + 1))));
+      size = Math.max(1, Math.min(MOST_BATCH_ROWS, size * 2, Math.floor(BATCH_BYTES / (average + 1))));
       next = session.query(`fetch ${size} from rows`);
       // It is awaited at the next turn, which does not come when the caller stops.
       next.catch(() => undefined);
     }
-    yield { rows, rowBytes };
+    yield { rows, sizes };
     if (isLast) break;
   }
   await session.query("close rows");
@@ -194,6 +195,12 @@ function recordMaker(columns: Column[]): (row: Text[]) => SourceRecord {
   };
 }
 
+function areEqualFrom(start: number, a: Text[], b: Text[]): boolean {
+  for (let index = start; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return true;
+}
+
+/** With its table, since a bare name in `order by` would mean the selected text: 10 before 9. */
 function quote(column: Column): string {
-  return pg.escapeIdentifier(column.name);
+  return `source.${pg.escapeIdentifier(column.name)}`;
 }
