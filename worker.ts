@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { NativeConnection, Runtime, Worker } from "@temporalio/worker";
 import { pino } from "pino";
 import { createActivities } from "./activities/index.ts";
-import { loadProject, loadSettings } from "./config.ts";
+import { loadProject, loadSettings, loadSqlTree } from "./config.ts";
 import { sources, sourceSpecs } from "./connectors/index.ts";
 import { TASK_QUEUE } from "./domain/ids.ts";
 import { openKeyFile } from "./privacy/keys.ts";
@@ -33,6 +33,7 @@ const worker = await Worker.create({
     vault,
     sources,
     log,
+    loadSql: () => loadSqlTree(fileURLToPath(new URL("./sql/", import.meta.url)), settings.projectDirectory),
     loadProject: () => loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs }),
   }),
   maxConcurrentActivityTaskExecutions: 8,

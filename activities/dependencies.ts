@@ -2,6 +2,7 @@ import type { Pool } from "pg";
 import type { Logger } from "pino";
 import type { Source } from "../connectors/connector.ts";
 import type { Project } from "../domain/project.ts";
+import type { ModelFile } from "../warehouse/models/syntax.ts";
 import type { Vault } from "../warehouse/vault.ts";
 
 /** What activities work with: made once by the worker. */
@@ -10,6 +11,8 @@ export interface Dependencies {
   vault: Vault;
   /** The project as its files stand now: a changed miette.yaml counts from the next activity on. */
   loadProject(): Promise<Project>;
+  /** The project's SQL laid over the package's, as the files stand now. */
+  loadSql(): Promise<ModelFile[]>;
   sources: Readonly<Record<string, Source<never>>>;
   log: Logger;
 }

@@ -1,5 +1,14 @@
 import { Context } from "@temporalio/activity";
-import type { BuildInput, BuildReport, ModelReport, StreamReport, SyncUnit, SyncUnitInput } from "../domain/runs.ts";
+import type {
+  BuildInput,
+  BuildReport,
+  BuildStep,
+  ModelReport,
+  StreamReport,
+  SyncSourceInput,
+  SyncUnit,
+  SyncUnitInput,
+} from "../domain/runs.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { toFailure } from "./failures.ts";
 import { planSync, syncUnit } from "./sync.ts";
@@ -24,10 +33,11 @@ export function createActivities(dependencies: Dependencies) {
   return {
     listSources: (): Promise<string[]> =>
       guarded(async () => (await dependencies.loadProject()).sources.map(({ name }) => name)),
-    planSync: (input: { source: string; streams?: string[] }): Promise<SyncUnit[]> =>
+    planSync: (input: Pick<SyncSourceInput, "source" | "streams" | "window">): Promise<SyncUnit[]> =>
       guarded(() => planSync(dependencies, input)),
     syncUnit: (input: SyncUnitInput): Promise<StreamReport[]> => syncUnit(dependencies, input),
-    planBuild: (input: BuildInput): Promise<build.BuildPlan> => guarded(() => build.planBuild(dependencies, input)),
+    planBuild: (input: BuildInput): Promise<{ buildId: string | null; steps: BuildStep[] }> =>
+      guarded(() => build.planBuild(dependencies, input)),
     computeModels: (input: { buildId: string; step: string }): Promise<ModelReport[]> =>
       guarded(() => build.computeModels(dependencies, input)),
     publishBuild: (input: { buildId: string }): Promise<Omit<BuildReport, "models">> =>

@@ -4,7 +4,7 @@ import { Unavailable } from "../connectors/errors.ts";
 import { UserError } from "../domain/errors.ts";
 import { syncWorkflowId } from "../domain/ids.ts";
 import type { Project, SourceDeclaration } from "../domain/project.ts";
-import type { StreamReport, SyncProgress, SyncUnit, SyncUnitInput } from "../domain/runs.ts";
+import type { StreamReport, SyncProgress, SyncSourceInput, SyncUnit, SyncUnitInput } from "../domain/runs.ts";
 import { finishSync } from "../warehouse/landing/finish.ts";
 import { landPage } from "../warehouse/landing/land.ts";
 import { planStream } from "../warehouse/landing/plan.ts";
@@ -22,7 +22,7 @@ const PROGRESS_MS = 5_000;
 /** What has to be synced of a source: a unit per cursor. */
 export async function planSync(
   { loadProject, sources }: Dependencies,
-  input: { source: string; streams?: string[] },
+  input: Pick<SyncSourceInput, "source" | "streams" | "window">,
 ): Promise<SyncUnit[]> {
   const declaration = findSource(await loadProject(), input.source);
   const connector = sources[declaration.connector] as Source<unknown>;
@@ -35,7 +35,7 @@ export async function planSync(
       });
     }
   }
-  const streams = input.streams ?? known;
+  const streams = input.window ? windowed(declaration, input.streams) : (input.streams ?? known);
   if (connector.cursorScope === "source") return [{ name: input.source, streams: known }];
   return streams.map((name) => ({ name, streams: [name] }));
 }
@@ -93,6 +93,22 @@ export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput)
     }
     throw failure;
   }
+}
+
+/** The streams that a span can be cut from: those with a `window` field. */
+function windowed(declaration: SourceDeclaration, asked: string[] | undefined): string[] {
+  const streams = declaration.streams.filter(({ name }) => asked?.includes(name) ?? true);
+  const able = streams.filter(({ window }) => window !== null).map(({ name }) => name);
+  if (able.length === 0 || (asked && able.length < asked.length)) {
+    throw new UserError(
+      "a span needs a stream that names its `window` field; add it, or sync without --from and --to",
+      {
+        file: "miette.yaml",
+        key: `sources.${declaration.name}.streams`,
+      },
+    );
+  }
+  return able;
 }
 
 function findSource(project: Project, name: string): SourceDeclaration {

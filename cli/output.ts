@@ -11,7 +11,10 @@ export function printRows(rows: Record<string, unknown>[], options: { json: bool
     console.log(options.empty);
     return;
   }
-  printTable(Object.keys(first), rows.map((row) => Object.values(row)));
+  printTable(
+    Object.keys(first),
+    rows.map((row) => Object.values(row)),
+  );
 }
 
 /** A table without lines between rows, so that it can be copied and cut by columns. */
@@ -19,8 +22,21 @@ export function printTable(head: string[], rows: unknown[][]): void {
   const table = new Table({
     head,
     chars: {
-      top: "", "top-mid": "", "top-left": "", "top-right": "", bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "",
-      left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: "  ",
+      top: "",
+      "top-mid": "",
+      "top-left": "",
+      "top-right": "",
+      bottom: "",
+      "bottom-mid": "",
+      "bottom-left": "",
+      "bottom-right": "",
+      left: "",
+      "left-mid": "",
+      mid: "",
+      "mid-mid": "",
+      right: "",
+      "right-mid": "",
+      middle: "  ",
     },
     style: { "padding-left": 0, "padding-right": 0, head: [], border: [], compact: true },
     colAligns: head.map((_, index) => (rows.every((row) => typeof row[index] === "number") ? "right" : "left")),

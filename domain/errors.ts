@@ -51,6 +51,7 @@ export type ErrorCode =
   | "too_many_rejects"
   | "cursor_conflict"
   | "epoch_conflict"
+  | "stack_stopped"
   | "temporal_unavailable"
   | "warehouse_unavailable"
   | "warehouse_statement"

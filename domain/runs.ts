@@ -67,9 +67,16 @@ export interface CheckReport {
   rows: number;
 }
 
+/** What one activity computes, and the steps that come before it. */
+export interface BuildStep {
+  name: string;
+  after: string[];
+}
+
 export interface ModelReport {
   relation: string;
-  rows: number;
+  /** Null for a view, which has no rows of its own. */
+  rows: number | null;
   milliseconds: number;
 }
 
@@ -84,6 +91,6 @@ export interface BuildReport {
 
 export interface RunReport {
   syncs: SyncReport[];
-  failed: { source: string; reason: string }[];
+  failed: { source: string; code: string; reason: string }[];
   build: BuildReport | null;
 }

@@ -22,22 +22,20 @@ export async function buildModels(input: BuildInput): Promise<BuildReport> {
 }
 
 async function buildOnce(input: BuildInput): Promise<BuildReport> {
-  const plan = await planning.planBuild(input);
+  const { buildId, steps } = await planning.planBuild(input);
+  if (buildId === null) {
+    setCurrentDetails("nothing has changed since the last build");
+    return { models: [], inserted: 0, updated: 0, deleted: 0, checks: [] };
+  }
   const computed = new Map<string, ModelReport>();
   const show = (state: string): void =>
-    setCurrentDetails(
-      modelTable(
-        plan.steps.map(({ name }) => name),
-        computed,
-        state,
-      ),
-    );
+    setCurrentDetails(modelTable(steps.length, computed, state));
   show("computing");
   const done = new Map<string, Promise<void>>();
-  for (const step of plan.steps) {
+  for (const step of steps) {
     const work = async (): Promise<void> => {
       await Promise.all(step.after.map((name) => done.get(name)));
-      const reports = await workingOn(step.name).computeModels({ buildId: plan.buildId, step: step.name });
+      const reports = await workingOn(step.name).computeModels({ buildId, step: step.name });
       for (const report of reports) computed.set(report.relation, report);
       show("computing");
     };
@@ -48,14 +46,14 @@ async function buildOnce(input: BuildInput): Promise<BuildReport> {
   }
   await Promise.all(done.values());
   show("publishing");
-  const report = await workingOn("publish").publishBuild({ buildId: plan.buildId });
+  const report = await workingOn("publish").publishBuild({ buildId });
   show("published");
   return { ...report, models: [...computed.values()] };
 }
 
-function modelTable(steps: string[], computed: Map<string, ModelReport>, state: string): string {
+function modelTable(steps: number, computed: Map<string, ModelReport>, state: string): string {
   const rows = [...computed.values()].map(
-    ({ relation, rows: count, milliseconds }) => `| ${relation} | ${count} | ${milliseconds} ms |`,
+    ({ relation, rows: count, milliseconds }) => `| ${relation} | ${count ?? "view"} | ${milliseconds} ms |`,
   );
-  return [`${state}: ${steps.length} steps`, "", "| model | rows | time |", "|---|---|---|", ...rows].join("\n");
+  return [`${state}: ${steps} steps`, "", "| model | rows | time |", "|---|---|---|", ...rows].join("\n");
 }

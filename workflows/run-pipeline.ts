@@ -27,7 +27,7 @@ export async function runPipeline(input: { full?: boolean }): Promise<RunReport>
         syncs.push(await syncOne(source, input.full ?? false));
       } catch (error) {
         if (isCancellation(error)) throw error;
-        failed.push({ source, reason: rootCause(error) ?? "unknown" });
+        failed.push({ source, code: failureType(error), reason: rootCause(error) ?? "unknown" });
       }
       show("syncing");
     }),
@@ -45,6 +45,15 @@ export async function runPipeline(input: { full?: boolean }): Promise<RunReport>
   }
   show("done");
   return report;
+}
+
+/** The code of the innermost failure. */
+function failureType(error: unknown): string {
+  let code = "internal";
+  for (let each: unknown = error; each instanceof Error; each = each.cause) {
+    if (each instanceof ApplicationFailure && each.type) code = each.type;
+  }
+  return code;
 }
 
 async function syncOne(source: string, full: boolean): Promise<SyncReport> {

@@ -16,7 +16,7 @@ export async function syncSource(input: SyncSourceInput): Promise<SyncReport> {
   };
   setHandler(syncProgress, (streams) => show(streams, "landing"));
 
-  const units = await planning.planSync({ source: input.source, ...(input.streams ? { streams: input.streams } : {}) });
+  const units = await planning.planSync(input);
   const kind: SyncUnitInput["kind"] = input.window ? "window" : input.full ? "full" : "incremental";
   const results = await Promise.allSettled(
     units.map(async (unit) => {

@@ -122,3 +122,9 @@ create table ops.blocked_identifiers (
   kind text not null
 );
 grant select on ops.blocked_identifiers to transformer;
+
+-- What a piece of the runner has seen last, so that it need not look again.
+create table ops.notes (
+  name text primary key,
+  value text not null
+);

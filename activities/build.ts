@@ -1,0 +1,64 @@
+import type { BuildInput, BuildReport, BuildStep, ModelReport } from "../domain/runs.ts";
+import { refreshBlocked } from "../warehouse/blocked.ts";
+import { computeContracts, computeModel, type ComputeResult } from "../warehouse/models/compute.ts";
+import type { Graph } from "../warehouse/models/graph.ts";
+import { planBuild as planModels } from "../warehouse/models/plan.ts";
+import { loadProjectGraph } from "../warehouse/models/project-graph.ts";
+import { publish } from "../warehouse/models/publish.ts";
+import type { Dependencies } from "./dependencies.ts";
+
+/** The step that computes all contracts under one snapshot. */
+const CONTRACTS = "contracts";
+
+/** Decides what has work. Without a build id there is nothing to compute or publish. */
+export async function planBuild(
+  dependencies: Dependencies,
+  input: BuildInput,
+): Promise<{ buildId: string | null; steps: BuildStep[] }> {
+  const { pool, vault, loadProject } = dependencies;
+  await refreshBlocked(pool, vault, (await loadProject()).identity);
+  const plan = await planModels(pool, await graphOf(dependencies), input);
+  const steps = plan.steps.map(({ step, after }) => ({
+    name: step,
+    after: plan.hasContracts ? [CONTRACTS, ...after] : after,
+  }));
+  return { buildId: plan.buildId, steps: plan.hasContracts ? [{ name: CONTRACTS, after: [] }, ...steps] : steps };
+}
+
+export async function computeModels(
+  dependencies: Dependencies,
+  { buildId, step }: { buildId: string; step: string },
+): Promise<ModelReport[]> {
+  const graph = await graphOf(dependencies);
+  const results =
+    step === CONTRACTS
+      ? await computeContracts(dependencies.pool, graph, buildId)
+      : [await computeModel(dependencies.pool, graph, buildId, step)];
+  return results.flatMap(asReports);
+}
+
+export async function publishBuild(
+  dependencies: Dependencies,
+  { buildId }: { buildId: string },
+): Promise<Omit<BuildReport, "models">> {
+  const { relations, checks } = await publish(dependencies.pool, await graphOf(dependencies), buildId);
+  const total = (of: "inserted" | "updated" | "deleted"): number => relations.reduce((sum, each) => sum + each[of], 0);
+  return {
+    inserted: total("inserted"),
+    updated: total("updated"),
+    deleted: total("deleted"),
+    checks: checks.map(({ name, file, severity, rows }) => ({ name, file, severity, rows })),
+  };
+}
+
+async function graphOf({ loadProject, loadSql }: Dependencies): Promise<Graph> {
+  return await loadProjectGraph(await loadSql(), await loadProject());
+}
+
+function asReports({ rows, milliseconds }: ComputeResult): ModelReport[] {
+  return Object.entries(rows).map(([relation, count]) => ({
+    relation,
+    rows: count,
+    milliseconds: Math.round(milliseconds),
+  }));
+}

@@ -1,0 +1,46 @@
+import { createWriteStream } from "node:fs";
+import { finished } from "node:stream/promises";
+import { Option, type Command } from "commander";
+import { exportRelation, query } from "../warehouse/read.ts";
+import { printTable } from "./output.ts";
+import { withSession, type GlobalOptions } from "./session.ts";
+
+/** A terminal is no place for more; `export` streams whole relations. */
+const MOST_ROWS = 10_000;
+
+export function registerQuery(program: Command): void {
+  program
+    .command("query")
+    .description("run one SQL statement as the analyst, who reads the mart")
+    .argument("<sql>")
+    .action(async (sql: string, _options: unknown, command: Command) => {
+      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
+        const result = await query(session.analystPool, sql, MOST_ROWS);
+        if (session.json) {
+          console.log(JSON.stringify({ columns: result.columns, rows: result.rows }));
+          if (result.isCut) console.error(`There are more than ${MOST_ROWS} rows; these are the first.`);
+          return;
+        }
+        printTable(result.columns, result.rows);
+        console.log(
+          result.isCut ? `(the first ${MOST_ROWS} rows; miette export gives all)` : `(${result.rows.length} rows)`,
+        );
+      });
+    });
+  program
+    .command("export")
+    .description("write a relation of the mart to a file or to standard output")
+    .argument("<relation>", "fct_orders, or mart.fct_orders")
+    .addOption(new Option("--format <format>").choices(["csv", "jsonl"]).default("csv"))
+    .option("--out <file>", "the file to write; without it, standard output")
+    .action(async (relation: string, options: { format: "csv" | "jsonl"; out?: string }, command: Command) => {
+      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
+        const out = options.out ? createWriteStream(options.out, { mode: 0o600 }) : process.stdout;
+        await exportRelation(session.analystPool, relation, options.format, out);
+        if (options.out) {
+          out.end();
+          await finished(out);
+        }
+      });
+    });
+}
