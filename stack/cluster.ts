@@ -1,5 +1,6 @@
 import { execFile, execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { readdirSync, readlinkSync } from "node:fs";
 import {
   chown,
   lstat,
@@ -17,16 +18,14 @@ import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { CodedError, UserError } from "../domain/errors.ts";
 import { type Account, canReach, makeReachableFolder } from "./account.ts";
+import { serverEnvironment } from "./environment.ts";
 import type { PostgresOptions } from "./postgres.ts";
 import type { PostgresPrograms } from "./postgres-programs.ts";
-import { commandOf, type EndSteps, endProcess, identifyProcess } from "./process.ts";
+import { commandOf, type EndSteps, endProcess, identifyProcess, type ProcessIdentity } from "./process.ts";
 
 const run = promisify(execFile);
 
 const VERSION = "18";
-
-/** Above every system's highest process number (4,194,304 on Linux), so nobody's. */
-const NOBODYS_PID = "2147483646";
 
 /** Where the data of a cluster really lie, and the superuser's password. */
 export interface Cluster {
@@ -69,22 +68,42 @@ export async function prepareCluster(
 }
 
 /**
- * A server that outlived whoever started it is ended, since nobody would restart it. A pid file whose number belongs
- * to another program by now would keep Postgres from starting; only its number is replaced, because the rest lets
- * Postgres find children of the dead server that still run.
+ * Ends what an earlier server of these data left behind: the server itself, when it outlived whoever started it, since
+ * nobody would restart it; else its children, which finish their statement before they notice that it is dead and
+ * keep a new server from starting until then.
  */
-export async function endOrphan(data: string, steps: EndSteps): Promise<void> {
+export async function endOrphans(data: string, steps: EndSteps): Promise<void> {
   const file = join(data, "postmaster.pid");
-  const text = await readFile(file, "utf8").catch(() => "");
+  const text = await readFile(file, "utf8").catch(() => null);
+  if (text === null) return;
   const pid = Number.parseInt(text, 10);
   const identity = pid > 0 ? identifyProcess(pid) : null;
-  if (!identity) {
-    // An empty or garbled file is refused by Postgres as "bogus data".
-    if (text !== "" || (await stat(file).catch(() => null))) if (!(pid > 0)) await rm(file, { force: true });
-    return;
+  if (identity && isServerOf(data, pid)) return await endProcess(identity, steps);
+  await Promise.all(childrenOf(data).map((child) => endProcess(child, [["SIGQUIT", 2_000]])));
+  // Postgres refuses a pid file that is garbled or whose number belongs to another program by now.
+  if (!(pid > 0) || identity) await rm(file, { force: true });
+}
+
+function isServerOf(data: string, pid: number): boolean {
+  return `${commandOf(pid)} `.includes(` -D ${data} `);
+}
+
+/** Postgres's children run in the data folder. Elsewhere than on Linux they can't be found, and are waited for. */
+function childrenOf(data: string): ProcessIdentity[] {
+  if (process.platform !== "linux") return [];
+  return readdirSync("/proc").flatMap((entry) => {
+    const pid = Number(entry);
+    if (!(pid > 0) || workingFolderOf(pid) !== data || !commandOf(pid).startsWith("postgres: ")) return [];
+    return identifyProcess(pid) ?? [];
+  });
+}
+
+function workingFolderOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return "";
   }
-  if (commandOf(pid).includes(` -D ${data}`)) await endProcess(identity, steps);
-  else await writeFile(file, text.replace(/^\d+/, NOBODYS_PID));
 }
 
 /** The folder itself, or where the account can reach it when it can't enter the home; then the folder is a link. */
@@ -133,10 +152,9 @@ async function initialise(
     // The builtin provider needs no locale of the system, sorts by code point and knows all of Unicode's letters.
     const args = ["--username=postgres", `--pwfile=${passwordFile}`, "--auth=scram-sha-256", "--encoding=UTF8"];
     const locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"];
-    const speed = options.throwaway ? ["--no-sync"] : [];
+    const speed = options.isThrowaway ? ["--no-sync"] : [];
     const command = [`--pgdata=${making}`, ...args, ...locale, ...speed];
-    await run(programs.initdb, command, { cwd: "/", env: { PATH: process.env.PATH, LC_ALL: "C" }, ...account });
-    await alone(programs, account, making, `create database ${options.database}`);
+    await run(programs.initdb, command, { cwd: "/", env: serverEnvironment(), ...account });
   } catch (error) {
     const detail = error instanceof Error && "stderr" in error ? String(error.stderr).trim().split("\n").pop() : "";
     const message = `Postgres (${options.name}) could not make its data in ${data}: ${detail}`;
@@ -155,7 +173,7 @@ async function alone(
   statement: string,
 ): Promise<void> {
   const args = ["--single", "-D", data, "-c", "exit_on_error=on", "-c", "log_min_messages=fatal", "postgres"];
-  const running = run(postgres, args, { cwd: "/", env: { PATH: process.env.PATH, LC_ALL: "C" }, ...account });
+  const running = run(postgres, args, { cwd: "/", env: serverEnvironment(), ...account });
   running.child.stdin?.end(`${statement}\n`);
   await running;
 }

@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError } from "../domain/errors.ts";
 import { postgresAccount } from "./account.ts";
-import { endOrphan, prepareCluster } from "./cluster.ts";
+import { endOrphans, prepareCluster } from "./cluster.ts";
+import { serverEnvironment } from "./environment.ts";
 import { openLog } from "./logs.ts";
 import { findPostgresPrograms } from "./postgres-programs.ts";
 import { LOOPBACK, requireFreePort } from "./ports.ts";
@@ -19,12 +20,10 @@ export interface PostgresOptions {
   port: number;
   /** The environment variable that changes the port, for the message when it is taken. */
   portVariable: string;
-  /** The database made with the cluster. */
-  database: string;
   /** Folder of its log. */
   logs: string;
   /** A throwaway cluster skips all waits for the disk: a power cut may cost it. */
-  throwaway?: boolean;
+  isThrowaway?: boolean;
 }
 
 /** A Postgres that accepts connections. */
@@ -52,14 +51,14 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const account = await postgresAccount(options.directory);
   const programs = await findPostgresPrograms(account);
   const { data, password } = await prepareCluster(options, programs, account);
-  await endOrphan(data, END);
+  await endOrphans(data, END);
   await requireFreePort(options.port, options.portVariable, `Postgres (${options.name})`);
 
   const log = await openLog(options.logs, `${options.directory.split("/").pop()}.log`);
   const child = spawn(programs.postgres, ["-D", data, ...parameters(options)], {
     cwd: "/",
     detached: true,
-    env: { PATH: process.env.PATH, LC_ALL: "C" },
+    env: serverEnvironment(),
     stdio: ["ignore", log.fd, log.fd],
     ...account,
   });
@@ -73,7 +72,8 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     throw new CodedError("warehouse_unavailable", message, { retryable: true });
   }
   return {
-    pid: identity.pid,
+    identity,
+    end: END,
     url: `postgres://postgres:${password}@${LOOPBACK}:${options.port}`,
     exited,
     stop: () => endProcess(identity, END),
@@ -84,7 +84,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
  * Postgres quotes values in its errors, so errors of statements are not logged at all: `log` stands above `error`
  * in the order of the server's log. What is left (start, stop, crash, refused logins) holds no row.
  */
-function parameters({ port, throwaway }: PostgresOptions): string[] {
+function parameters({ port, isThrowaway }: PostgresOptions): string[] {
   const settings: Record<string, string | number> = {
     listen_addresses: LOOPBACK,
     port,
@@ -101,7 +101,7 @@ function parameters({ port, throwaway }: PostgresOptions): string[] {
     log_parameter_max_length_on_error: 0,
     shared_buffers: "256MB",
     max_wal_size: "2GB",
-    ...(throwaway ? { fsync: "off", synchronous_commit: "off", full_page_writes: "off" } : {}),
+    ...(isThrowaway ? { fsync: "off", synchronous_commit: "off", full_page_writes: "off" } : {}),
   };
   return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 }

@@ -15,9 +15,14 @@ export interface Exit {
   signal: NodeJS.Signals | null;
 }
 
+/** How a process is asked to end: signals in turn, each with the milliseconds that it may take. */
+export type EndSteps = readonly (readonly [NodeJS.Signals, number])[];
+
 /** A server that runs and is ready. */
 export interface RunningServer {
-  pid: number;
+  identity: ProcessIdentity;
+  /** How it is asked to end. */
+  end: EndSteps;
   /** Resolves when the process has ended, for whatever reason. */
   exited: Promise<Exit>;
   /** Ends it in order, by force after a bounded wait. Resolves when it is gone. */
@@ -49,9 +54,6 @@ export function signal(pid: number, name: NodeJS.Signals): boolean {
     return false;
   }
 }
-
-/** How a process is asked to end: signals in turn, each with the milliseconds that it may take. */
-export type EndSteps = readonly (readonly [NodeJS.Signals, number])[];
 
 /**
  * Asks a process to end, step by step; what is left after the last step is killed with its group.

@@ -1,16 +1,17 @@
-import { spawn } from "node:child_process";
+import { spawn, type StdioOptions } from "node:child_process";
 import { once } from "node:events";
+import { mkdir } from "node:fs/promises";
 import { connect } from "node:http2";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError } from "../domain/errors.ts";
+import { serverEnvironment } from "./environment.ts";
 import { openLog } from "./logs.ts";
 import { LOOPBACK, requireFreePort } from "./ports.ts";
 import { describeExit, type EndSteps, endProcess, exitOf, identifyProcess, type RunningServer } from "./process.ts";
 
 /** A Temporal development server of one home. */
 export interface TemporalOptions {
-  /** Absolute path of the `temporal` program. */
-  program: string;
   port: number;
   /** Port of the web interface; null: none. */
   uiPort: number | null;
@@ -18,6 +19,13 @@ export interface TemporalOptions {
   database: string | null;
   /** Folder of its log. */
   logs: string;
+}
+
+/** A Temporal server that serves. */
+export interface TemporalServer extends RunningServer {
+  /** `host:port`. */
+  url: string;
+  uiUrl: string | null;
 }
 
 /** What runs are found by in the UI. Names and kinds are written into histories' visibility in the clear. */
@@ -36,21 +44,26 @@ const START_PATIENCE = 60_000;
 
 /**
  * Starts a Temporal server with the namespace `default` and waits until it serves. Throws a UserError for a taken
- * port and a coded error when the server ends while starting.
+ * port and the coded error `temporal_unavailable` when the server ends while starting.
+ *
+ * @param program absolute path of `temporal`
  */
-export async function startTemporal(options: TemporalOptions): Promise<RunningServer> {
-  const { program, port, uiPort, database, logs } = options;
+export async function startTemporal(program: string, options: TemporalOptions): Promise<TemporalServer> {
+  const { port, uiPort, database, logs } = options;
   await requireFreePort(port, "MIETTE_TEMPORAL_PORT", "Temporal");
   if (uiPort !== null) await requireFreePort(uiPort, "MIETTE_UI_PORT", "Temporal's web interface");
   const args = ["server", "start-dev", "--ip", LOOPBACK, "--port", String(port), "--log-level", "error"];
-  args.push(...(uiPort === null ? ["--headless"] : ["--ui-port", String(uiPort), "--ui-disable-news-fetch"]));
-  if (database !== null) args.push("--db-filename", database);
+  args.push(...(uiPort === null ? ["--headless"] : ["--ui-port", String(uiPort)]));
+  if (database !== null) {
+    // Histories are their owner's alone; SQLite's companions of the file come and go, so the folder is closed.
+    await mkdir(dirname(database), { recursive: true, mode: 0o700 });
+    args.push("--db-filename", database);
+  }
   for (const [name, type] of Object.entries(SEARCH_ATTRIBUTES)) args.push("--search-attribute", `${name}=${type}`);
 
   const log = await openLog(logs, "temporal.log");
-  // What a person's own settings say about other clusters (TEMPORAL_ADDRESS, a profile) must not reach this one.
-  const env = { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: process.env.TMPDIR };
-  const child = spawn(program, args, { cwd: "/", detached: true, env, stdio: ["ignore", log.fd, log.fd] });
+  const stdio: StdioOptions = ["ignore", log.fd, log.fd];
+  const child = spawn(program, args, { cwd: "/", detached: true, env: serverEnvironment(), stdio });
   const exited = exitOf(child);
   await log.close();
   const identity = child.pid === undefined ? null : identifyProcess(child.pid);
@@ -60,7 +73,9 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningSe
     const message = `Temporal ended with ${how} while starting; its log ${log.path} tells why.`;
     throw new CodedError("temporal_unavailable", message, { retryable: true });
   }
-  return { pid: identity.pid, exited, stop: () => endProcess(identity, END) };
+  const url = `${LOOPBACK}:${port}`;
+  const uiUrl = uiPort === null ? null : `http://${LOOPBACK}:${uiPort}`;
+  return { url, uiUrl, identity, end: END, exited, stop: () => endProcess(identity, END) };
 }
 
 async function becomesReady(address: string, exited: Promise<unknown>): Promise<boolean> {

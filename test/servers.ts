@@ -1,12 +1,11 @@
 import type {} from "vitest";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { freePort } from "../stack/ports.ts";
-import { startPostgres } from "../stack/postgres.ts";
-import { findTemporal } from "../stack/temporal-program.ts";
-import { startTemporal } from "../stack/temporal.ts";
+import { identifyProcess, isRunning, type ProcessIdentity } from "../stack/process.ts";
+import { attachStack } from "../stack/stack.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -17,38 +16,41 @@ declare module "vitest" {
   }
 }
 
-/** Starts the suite's servers once; every test file makes a database and task queues of its own in them. */
+const PREFIX = "miette-test-";
+
+/**
+ * Starts the suite's servers once; every test file makes databases and task queues of its own in them. When the suite
+ * is killed, their supervisor ends them, and the next run removes what is left.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const home = await mkdtemp(join(tmpdir(), "miette-test-"));
+  await removeLeftovers();
+  const home = await mkdtemp(join(tmpdir(), PREFIX));
+  // As root, Postgres runs as another account, which has to enter.
   await chmod(home, 0o755);
-  const logs = join(home, "logs");
-  const [postgres, temporal] = await Promise.all([
-    startPostgres({
-      name: "the tests",
-      directory: join(home, "postgres"),
-      port: await freePort(),
-      portVariable: "MIETTE_PG_PORT",
-      database: "miette",
-      logs,
-      throwaway: true,
-    }),
-    startTests(logs),
-  ]);
-  project.provide("postgresUrl", postgres.url);
-  project.provide("temporalAddress", temporal.address);
+  await writeFile(join(home, "suite.json"), JSON.stringify(identifyProcess(process.pid)));
+  const settings = {
+    home,
+    postgresPort: await freePort(),
+    temporalPort: await freePort(),
+    uiPort: await freePort(),
+    databaseUrl: null,
+    temporalAddress: null,
+    isThrowaway: true,
+  };
+  const stack = await attachStack(settings, (line) => process.stderr.write(`${line}\n`));
+  project.provide("postgresUrl", stack.superuserUrl!.replace(/\/postgres$/, ""));
+  project.provide("temporalAddress", stack.temporalAddress);
   return async () => {
-    await Promise.all([postgres.stop(), temporal.stop()]);
+    await stack.stop();
     await rm(home, { recursive: true, force: true });
   };
 }
 
-async function startTests(logs: string): Promise<{ address: string; stop(): Promise<void> }> {
-  const program = await findTemporal({
-    path: process.env.PATH ?? "",
-    cache: join(homedir(), ".cache", "miette"),
-    onProgress: (line) => process.stderr.write(`${line}\n`),
-  });
-  const port = await freePort();
-  const { stop } = await startTemporal({ program, port, uiPort: null, database: null, logs });
-  return { address: `127.0.0.1:${port}`, stop };
+async function removeLeftovers(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    if (!name.startsWith(PREFIX)) continue;
+    const text = await readFile(join(tmpdir(), name, "suite.json"), "utf8").catch(() => null);
+    if (text === null || isRunning(JSON.parse(text) as ProcessIdentity)) continue;
+    await rm(join(tmpdir(), name), { recursive: true, force: true });
+  }
 }
