@@ -61,7 +61,7 @@ describe("the prepared demo", () => {
       ),
     ).toEqual([]);
     await expect(asReader("delete from orders")).rejects.toMatchObject({ code: "25006" });
-    await expect(asReader("set default_transaction_read_only = off; delete from orders")).rejects.toMatchObject({
+    await expect(asReader("begin read write; delete from orders")).rejects.toMatchObject({
       code: "42501",
     });
   });
