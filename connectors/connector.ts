@@ -60,7 +60,10 @@ export interface DiscoveredStream {
   name: string;
   key: string[] | null;
   cursor: string | null;
+  /** A field's `why` says what its personal label is proposed for. */
   schema: StreamSchema;
+  /** What the stream's own `config` has to hold beside the source's, if anything: the table that it is named after. */
+  config?: Json;
 }
 
 /**
