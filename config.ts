@@ -12,9 +12,18 @@ export { loadSqlTree, type SqlFile } from "./config/sql-tree.ts";
 /** Absolute path of the checkout. */
 export const PACKAGE_DIRECTORY = dirname(fileURLToPath(import.meta.url));
 
-/** What the environment decides: see {@link Settings}. Throws UserErrors that name every wrong variable at once. */
-export function loadSettings(env: Environment = process.env): Settings {
-  return readSettings(env, PACKAGE_DIRECTORY);
+/**
+ * What the environment decides: see {@link Settings}. Throws UserErrors that name every wrong variable at once.
+ *
+ * @param options.project the project's folder, before `MIETTE_PROJECT`; its state lies in its own `.miette/` unless
+ *   `MIETTE_HOME` says where
+ */
+export function loadSettings(options: { project?: string | undefined; env?: Environment } = {}): Settings {
+  const env = options.env ?? process.env;
+  return readSettings(
+    options.project === undefined ? env : { ...env, MIETTE_PROJECT: options.project },
+    PACKAGE_DIRECTORY,
+  );
 }
 
 /**

@@ -18,6 +18,8 @@ export interface Settings {
   demoPostgresPort: number;
   /** URL of a warehouse that replaces the embedded Postgres; null: embedded. Holds a password. */
   databaseUrl: string | null;
+  /** URL of the warehouse for a role that only reads the mart, where DATABASE_URL replaces the embedded one; else null. */
+  analystDatabaseUrl: string | null;
   /** `host:port` of a Temporal cluster that replaces the embedded server; null: embedded. */
   temporalAddress: string | null;
   temporalNamespace: string;
@@ -52,11 +54,14 @@ export function readSettings(env: Environment, packageDirectory: string): Settin
     return value;
   };
 
-  const home = resolve(env.MIETTE_HOME || join(packageDirectory, ".miette"));
+  const demo = join(packageDirectory, "demo");
+  const projectDirectory = resolve(env.MIETTE_PROJECT || demo);
+  const homeByDefault = join(projectDirectory === demo ? packageDirectory : projectDirectory, ".miette");
+  const home = resolve(env.MIETTE_HOME || homeByDefault);
   const settings: Settings = {
     home,
     dataDirectory: join(home, "postgres"),
-    projectDirectory: resolve(env.MIETTE_PROJECT || join(packageDirectory, "demo")),
+    projectDirectory,
     postgresPort: port("MIETTE_PG_PORT", 54320),
     temporalPort: port("MIETTE_TEMPORAL_PORT", 7233),
     uiPort: port("MIETTE_UI_PORT", 8233),
@@ -66,6 +71,12 @@ export function readSettings(env: Environment, packageDirectory: string): Settin
       null,
       parseDatabaseUrl,
       "a URL with a database, as in postgres://user@host:5432/miette",
+    ),
+    analystDatabaseUrl: read<string | null>(
+      "ANALYST_DATABASE_URL",
+      null,
+      parseDatabaseUrl,
+      "a URL with a database, as in postgres://analyst@host:5432/miette",
     ),
     temporalAddress: read<string | null>(
       "TEMPORAL_ADDRESS",

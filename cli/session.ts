@@ -1,0 +1,174 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { Client, Connection } from "@temporalio/client";
+import type pg from "pg";
+import { loadProject, loadSettings, loadSqlTree, PACKAGE_DIRECTORY, type Settings } from "../config.ts";
+import { sourceSpecs } from "../connectors/index.ts";
+import { UserError } from "../domain/errors.ts";
+import type { Project } from "../domain/project.ts";
+import { createKeyFile, openKeyFile } from "../privacy/keys.ts";
+import { ownEnvironment } from "../stack/environment.ts";
+import { attachStack, type Stack } from "../stack/stack.ts";
+import { createWarehouse } from "../warehouse/bootstrap.ts";
+import { openPool } from "../warehouse/database.ts";
+import { migrate } from "../warehouse/migrate.ts";
+import type { Graph } from "../warehouse/models/graph.ts";
+import { loadProjectGraph } from "../warehouse/models/project-graph.ts";
+import { claimForProject, hasVaultKeys } from "../warehouse/project-claim.ts";
+import { Vault } from "../warehouse/vault.ts";
+import { readPasswords, writePasswordFile } from "./passwords.ts";
+
+/** Options that every command takes. */
+export interface GlobalOptions {
+  project?: string;
+  json?: boolean;
+}
+
+/** What a command works with while the servers run. */
+export interface Session {
+  settings: Settings;
+  project: Project;
+  stack: Stack;
+  /** The warehouse, as its owner. */
+  pool: pg.Pool;
+  /** The warehouse, as the analyst, who reads the mart alone. */
+  analystPool: pg.Pool;
+  /** For `psql`, without a password. */
+  analystUrl: string;
+  client: Client;
+  /** Machine-readable output is asked for. */
+  json: boolean;
+  graph(): Promise<Graph>;
+  vault(): Promise<Vault>;
+}
+
+/** Runs `work` with the servers up: those that run already, or started for it and stopped after. */
+export async function withSession<T>(
+  options: GlobalOptions,
+  needs: { worker: boolean },
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const settings = settingsOf(options);
+  if (!existsSync(join(settings.projectDirectory, "miette.yaml"))) {
+    throw new UserError(
+      "there is no miette.yaml; name the project's folder with --project, or make one with miette init DIR",
+      {
+        file: settings.projectDirectory,
+      },
+    );
+  }
+  const stack = await attachStack(settings, (line) => console.error(line));
+  const closers: (() => Promise<unknown>)[] = [];
+  try {
+    const demo = await prepareDemoStore(settings, stack);
+    const environment = { ...ownEnvironment(), ...demo };
+    const project = await loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs, env: environment });
+    const { ownerUrl, analystUrl, shownUrl } = await prepareWarehouse(settings, stack);
+    const pool = openPool(ownerUrl, { max: 4, name: "command" });
+    closers.push(() => pool.end());
+    await claimForProject(pool, project.name);
+    await prepareKey(settings, pool);
+    const analystPool = openPool(analystUrl, { max: 2, name: "analyst" });
+    closers.push(() => analystPool.end());
+    const connection = await Connection.connect({ address: stack.temporalAddress });
+    closers.push(() => connection.close());
+    if (needs.worker) await startWorker(settings, stack, ownerUrl, environment);
+    return await work({
+      settings,
+      project,
+      stack,
+      pool,
+      analystPool,
+      analystUrl: shownUrl,
+      client: new Client({ connection, namespace: settings.temporalNamespace }),
+      json: options.json ?? false,
+      graph: async () =>
+        await loadProjectGraph(await loadSqlTree(join(PACKAGE_DIRECTORY, "sql"), settings.projectDirectory), project),
+      vault: async () => await Vault.open(pool, await openKeyFile(settings.keyFile, 1, settings.dataDirectory)),
+    });
+  } finally {
+    await Promise.allSettled(closers.map((close) => close()));
+    await stack.stop();
+  }
+}
+
+/** A project named, else the one in the current folder, else the demo store. */
+export function settingsOf({ project }: GlobalOptions): Settings {
+  return loadSettings({ project: project ?? (existsSync("miette.yaml") ? "." : undefined) });
+}
+
+/** The demo store's own sources: its shop's database, a cluster apart from the warehouse's, and its files. */
+async function prepareDemoStore(settings: Settings, stack: Stack): Promise<Record<string, string>> {
+  if (settings.projectDirectory !== join(PACKAGE_DIRECTORY, "demo")) return {};
+  const { prepareDemo } = await import("../demo/prepare.ts");
+  const shopDatabaseUrl = await stack.startCluster({
+    name: "the demo's shop",
+    folder: "demo-shop",
+    port: settings.demoPostgresPort,
+    portVariable: "MIETTE_DEMO_PG_PORT",
+  });
+  const { environment } = await prepareDemo({ directory: join(settings.home, "demo"), shopDatabaseUrl });
+  return { ...environment };
+}
+
+async function prepareWarehouse(
+  settings: Settings,
+  stack: Stack,
+): Promise<{ ownerUrl: string; analystUrl: string; shownUrl: string }> {
+  if (stack.superuserUrl === null) {
+    const ownerUrl = settings.databaseUrl as string;
+    await migrate(ownerUrl);
+    if (settings.analystDatabaseUrl === null) {
+      throw new UserError(
+        "is needed beside DATABASE_URL: the URL of a role that may only read the mart, such as analyst",
+        { key: "ANALYST_DATABASE_URL" },
+      );
+    }
+    return {
+      ownerUrl,
+      analystUrl: settings.analystDatabaseUrl,
+      shownUrl: withoutPassword(settings.analystDatabaseUrl),
+    };
+  }
+  const passwords = await readPasswords(settings.home);
+  const ownerUrl = await createWarehouse(stack.superuserUrl, passwords);
+  const analyst = new URL(ownerUrl);
+  analyst.username = "analyst";
+  analyst.password = passwords.analyst;
+  await writePasswordFile(settings.home, analyst);
+  return { ownerUrl, analystUrl: analyst.href, shownUrl: withoutPassword(analyst.href) };
+}
+
+function withoutPassword(url: string): string {
+  const shown = new URL(url);
+  shown.password = "";
+  return shown.href;
+}
+
+/** A key is made for a vault without keys; for one that has them only the key that wrapped them will do. */
+async function prepareKey(settings: Settings, pool: pg.Pool): Promise<void> {
+  if (!existsSync(settings.keyFile) && !(await hasVaultKeys(pool))) await createKeyFile(settings.keyFile);
+  await openKeyFile(settings.keyFile, 1, settings.dataDirectory);
+}
+
+async function startWorker(
+  settings: Settings,
+  stack: Stack,
+  ownerUrl: string,
+  environment: Record<string, string>,
+): Promise<void> {
+  await stack.startProgram("worker", {
+    command: process.execPath,
+    args: ["--import", "tsx", "worker.ts"],
+    cwd: PACKAGE_DIRECTORY,
+    env: {
+      ...environment,
+      MIETTE_HOME: settings.home,
+      MIETTE_PROJECT: settings.projectDirectory,
+      DATABASE_URL: ownerUrl,
+      TEMPORAL_ADDRESS: stack.temporalAddress,
+    },
+    log: "worker.log",
+    readyWithin: 60_000,
+  });
+}

@@ -1,0 +1,55 @@
+import type { Command } from "commander";
+import { stackStatus } from "../stack/stack.ts";
+import { martCounts, streamStatus, undeclaredFields } from "../warehouse/status.ts";
+import { printRows } from "./output.ts";
+import { withSession, type GlobalOptions } from "./session.ts";
+
+export function registerStatus(program: Command): void {
+  program
+    .command("status")
+    .description("where the servers, each stream and the mart stand")
+    .action(async (_options: unknown, command: Command) => {
+      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
+        const servers = await stackStatus(session.settings.home);
+        const landed = new Map(
+          (await streamStatus(session.pool)).map((each) => [`${each.source}.${each.stream}`, each]),
+        );
+        const streams = session.project.sources.flatMap(({ name, streams: declared }) =>
+          declared.map((stream) => {
+            const known = landed.get(`${name}.${stream.name}`);
+            return {
+              stream: `${name}.${stream.name}`,
+              status: known?.status ?? "never synced",
+              "last sync": known?.lastSyncAt ?? null,
+              read: known?.rowsRead ?? 0,
+              landed: (known?.inserted ?? 0) + (known?.updated ?? 0),
+              quarantined: known?.rejected ?? 0,
+              problem: known?.errorCode ?? known?.notice ?? null,
+            };
+          }),
+        );
+        const undeclared = await undeclaredFields(session.pool);
+        const mart = await martCounts(session.pool);
+        if (session.json) return console.log(JSON.stringify({ servers, streams, undeclared, mart }));
+        if (servers) {
+          const running = servers.services.map(
+            ({ name, pid, restarts }) => `${name} (pid ${pid}${restarts ? `, restarted ${restarts}×` : ""})`,
+          );
+          console.log(`Running: ${running.join(", ")}\n`);
+        }
+        printRows(streams, { json: false, empty: "The project declares no stream." });
+        if (undeclared.length > 0) {
+          console.log("\nFields that no schema declares, sealed until one does:");
+          printRows(
+            undeclared.map(({ source, stream, field, records }) => ({ stream: `${source}.${stream}`, field, records })),
+            { json: false, empty: "" },
+          );
+        }
+        console.log("");
+        printRows(
+          mart.map(({ relation, rows }) => ({ relation, rows })),
+          { json: false, empty: "The mart is empty; miette run fills it." },
+        );
+      });
+    });
+}

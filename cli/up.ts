@@ -1,0 +1,59 @@
+import type { Command } from "commander";
+import { RUN_WORKFLOW_ID } from "../domain/ids.ts";
+import type { RunReport } from "../domain/runs.ts";
+import { stackStatus, stopStack } from "../stack/stack.ts";
+import { applySchedules } from "./schedules.ts";
+import { screenOf } from "./screen.ts";
+import { settingsOf, withSession, type GlobalOptions, type Session } from "./session.ts";
+import { runWorkflow } from "./workflow.ts";
+
+export function registerUp(program: Command): void {
+  program
+    .command("start")
+    .description("bring everything up, run the pipeline, and stay up until Ctrl-C")
+    .option("--once", "run the pipeline and exit")
+    .action(async (options: { once?: boolean }, command: Command) => {
+      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
+        const report = await runWorkflow<RunReport>(session.client, "runPipeline", {
+          workflowId: RUN_WORKFLOW_ID,
+          input: {},
+          summary: session.project.name,
+          quiet: session.json,
+        });
+        console.log(session.json ? JSON.stringify(report) : await screenOf(session, report));
+        if (options.once) return;
+        await applySchedules(session.client, session.project);
+        console.error("Up, with the schedules of miette.yaml; Ctrl-C stops everything.");
+        await untilStopped(session);
+      });
+    });
+  program
+    .command("up")
+    .description("bring the servers and the worker up, and stay until Ctrl-C")
+    .option("--detach", "leave them running and return")
+    .action(async (options: { detach?: boolean }, command: Command) => {
+      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
+        if (session.stack.uiUrl) console.log(`Temporal UI   ${session.stack.uiUrl}`);
+        console.log(`SQL           psql ${session.analystUrl}`);
+        if (options.detach) return await session.stack.detach();
+        console.error("Up; Ctrl-C stops everything.");
+        await untilStopped(session);
+      });
+    });
+  program
+    .command("down")
+    .description("stop the servers and the worker of this home")
+    .action(async (_options: unknown, command: Command) => {
+      const { home } = settingsOf(command.optsWithGlobals<GlobalOptions>());
+      console.log((await stackStatus(home)) && (await stopStack(home)) ? "Stopped." : "Nothing was running.");
+    });
+}
+
+/** Until Ctrl-C, a termination signal, or `miette down` in another terminal. */
+async function untilStopped(session: Session): Promise<void> {
+  const signalled = new Promise<void>((resolve) => {
+    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => resolve());
+  });
+  await Promise.race([signalled, session.stack.ended]);
+  console.error("Stopping …");
+}
