@@ -46,3 +46,14 @@ create table ops.build_relations (
 );
 
 grant select on ops.relation_state to transformer;
+
+-- The role that publishes reads what `transformer` has computed, without being it.
+do $$
+declare
+  publisher text := current_user;
+begin
+  set local role transformer;
+  execute format('alter default privileges in schema build_staging, build_core, build_mart grant select on tables to %I', publisher);
+  reset role;
+end
+$$;

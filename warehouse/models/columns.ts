@@ -61,7 +61,7 @@ function outputOf(select: SelectStmt, known: Known, outer: Names): Output {
   const output: Output = { columns: [], isComplete: true };
   const [firstRow] = (select.valuesLists ?? []) as Tree[];
   for (const [index, value] of ((firstRow?.["List"].items ?? []) as Tree[]).entries()) {
-    output.columns.push({ name: `column${index + 1}`, ...trace(value, known, inside) });
+    output.columns.push({ ...trace(value, known, inside), name: `column${index + 1}` });
   }
   for (const { ResTarget: target } of (select.targetList ?? []) as Tree[]) {
     const fields = target.val?.ColumnRef?.fields as Tree[] | undefined;
@@ -73,7 +73,7 @@ function outputOf(select: SelectStmt, known: Known, outer: Names): Output {
         output.isComplete &&= range.isComplete;
       }
       if (!starred.length) output.isComplete = false;
-    } else output.columns.push({ name: target.name ?? nameOf(target.val), ...trace(target.val, known, inside) });
+    } else output.columns.push({ ...trace(target.val, known, inside), name: target.name ?? nameOf(target.val) });
   }
   return output;
 }

@@ -1,5 +1,5 @@
 import pg, { type ClientBase } from "pg";
-import { UserError, UserErrors } from "../../domain/errors.ts";
+import { CodedError, UserError, UserErrors } from "../../domain/errors.ts";
 import { CONTRACT_TYPES, type Contract } from "../contracts.ts";
 import { quoteName } from "../database.ts";
 import { inputName, quoteRelation, type Build } from "./build.ts";
@@ -72,5 +72,23 @@ export async function computeContract(client: ClientBase, build: Build, step: Co
     return rowCount ?? 0;
   } catch (error) {
     throw statementError(error, { file: members.map((member) => member.file).join(", ") || step.file });
+  }
+}
+
+/** Throws a CodedError that names the staging model whose records lack a required value, where that was the failure. */
+export async function explainNull(client: ClientBase, build: Build, step: ContractStep, error: unknown): Promise<void> {
+  if (!(error instanceof pg.DatabaseError) || error.code !== "23502" || !error.column) return;
+  for (const member of step.members) {
+    const { rowCount } = await client.query(
+      `select from ${quoteRelation(inputName(build, member.relation))}
+       where deleted_at is null and ${quoteName(error.column)} is null limit 1`,
+    );
+    if (!rowCount) continue;
+    const mend = "give it a value or leave those records out";
+    throw new CodedError(
+      "model_failed",
+      `${member.file}: ${error.column} is null in some records, but contract ${step.contract.name} requires it; ${mend}.`,
+      { retryable: false },
+    );
   }
 }

@@ -11,7 +11,7 @@ import {
   type Build,
 } from "./build.ts";
 import { buildName, readShapes } from "./catalog.ts";
-import { computeContract, checkMember } from "./compute-contract.ts";
+import { checkMember, computeContract, explainNull } from "./compute-contract.ts";
 import type { Graph, Step } from "./graph.ts";
 import type { RelationSpec } from "./relation.ts";
 import { redirect } from "./rewrite.ts";
@@ -46,15 +46,20 @@ export async function computeContracts(pool: Pool, graph: Graph, buildId: string
         results.push(await computeStep(worker, graph, build, step));
       await confirmActive(worker, buildId);
     };
-    let helper: Promise<unknown> = Promise.resolve();
-    await transaction(client, "begin isolation level repeatable read", async () => {
-      const { rows } = await client.query<{ snapshot: string }>("select pg_export_snapshot() as snapshot");
-      helper = importSnapshot(pool, rows[0]!.snapshot, () => queue.length > 0, work);
-      helper.catch(() => queue.splice(0));
-      await work(client);
-      // The helper's tables count only with this transaction's: both are kept, or the retry computes all again.
-      await helper;
-    });
+    let helper: Promise<void> = Promise.resolve();
+    try {
+      await transaction(client, "begin isolation level repeatable read", async () => {
+        const { rows } = await client.query<{ snapshot: string }>("select pg_export_snapshot() as snapshot");
+        helper = importSnapshot(pool, rows[0]!.snapshot, () => queue.length > 0, work);
+        helper.catch(() => queue.splice(0));
+        await work(client);
+        await helper;
+      });
+    } finally {
+      // After a failure the helper may add nothing more once the lock is free for a retry.
+      queue.splice(0);
+      await helper.catch(() => undefined);
+    }
     return results;
   });
 }
@@ -95,7 +100,7 @@ async function computeStep(client: ClientBase, graph: Graph, build: Build, step:
   }
   const rows = await computeRows(client, graph, build, step);
   for (const spec of step.outputs) {
-    if (spec.materialize !== "view") await finishTable(client, step, spec);
+    if (spec.materialize !== "view") await finishTable(client, build, step, spec);
   }
   await client.query("reset role");
   for (const [relation, count] of Object.entries(rows)) {
@@ -147,14 +152,17 @@ async function computeRows(
 }
 
 /** Not-null columns are checked here, where the model is still known by name; statistics serve what reads the table. */
-async function finishTable(client: ClientBase, step: Step, spec: RelationSpec): Promise<void> {
+async function finishTable(client: ClientBase, build: Build, step: Step, spec: RelationSpec): Promise<void> {
   const table = quoteRelation(buildName(spec.name));
   const columns = [...new Set([...spec.key, ...spec.notNull])];
+  await client.query("savepoint filled");
   try {
     await client.query(
       `alter table ${table} ${columns.map((name) => `alter column ${quoteName(name)} set not null`).join(", ")}`,
     );
   } catch (error) {
+    await client.query("rollback to savepoint filled");
+    if (step.kind === "contract") await explainNull(client, build, step, error);
     throw statementError(error, { file: step.file });
   }
   await client.query(`analyze ${table}`);

@@ -25,6 +25,7 @@ const MEANINGS: Record<string, string> = {
   "23505": "several rows have the same key",
   "23514": "a row breaks a constraint",
   "23P01": "two rows of the same key overlap in time",
+  "2BP01": "something outside the models depends on it; drop that first",
   "2201E": "a logarithm of zero or less",
   "2201F": "a power that is not defined",
   "2201B": "a regular expression is not valid",
@@ -59,7 +60,7 @@ export function statementError(error: unknown, origin: Origin): unknown {
       },
     );
   }
-  const where = [error.table, error.column].filter(Boolean).join(".");
+  const where = [error.schema?.replace(/^build_/, ""), error.table, error.column].filter(Boolean).join(".");
   const meaning = MEANINGS[code] ?? "the statement failed";
   const isModel = /^2[123]/.test(code);
   return new CodedError(

@@ -1,0 +1,8 @@
+-- Every order's amount is the sum of its lines; an order without lines is not compared.
+-- Shops add shipping and taxes to an order in ways that its lines may not show, so this warns.
+-- severity: warn
+select orders.order_id, orders.amount, sum(lines.amount) as lines_amount
+from mart.fct_orders as orders
+join mart.fct_order_lines as lines on lines.order_id = orders.order_id
+group by orders.order_id, orders.amount
+having (abs(orders.amount - sum(lines.amount)) <= 0.01) is not true

@@ -1,0 +1,5 @@
+-- Every rating is from 1 to 5 stars.
+-- severity: warn
+select review_id, rating
+from mart.fct_reviews
+where (rating between 1 and 5) is not true

@@ -1,0 +1,45 @@
+import type { ClientBase, Pool } from "pg";
+import { inTransaction } from "../database.ts";
+import type { Check } from "./check.ts";
+import type { Graph } from "./graph.ts";
+import { redirect } from "./rewrite.ts";
+import { statementError } from "./sql-errors.ts";
+
+export interface CheckResult {
+  name: string;
+  severity: "error" | "warn";
+  /** What holds where there are no rows. */
+  sentence: string;
+  file: string;
+  /** How many rows break the check; their values are nobody's business here. */
+  rows: number;
+}
+
+/** Runs every check against the published state, as a role that only reads. */
+export async function runChecks(pool: Pool, graph: Graph): Promise<CheckResult[]> {
+  return await inTransaction(
+    pool,
+    (client) => countBreaches(client, graph.checks),
+    "begin isolation level repeatable read read only",
+  );
+}
+
+/** Inside a transaction: runs checks as the role `transformer`, unable to write. */
+export async function countBreaches(client: ClientBase, checks: readonly Check[]): Promise<CheckResult[]> {
+  const results: CheckResult[] = [];
+  // What is set after the savepoint ends with it, the transaction's being read-only included.
+  await client.query(`savepoint checks; set local transaction_read_only = on; set local search_path = pg_catalog;
+    set local jit = off; set local work_mem = '64MB'; set local role transformer`);
+  for (const { name, severity, sentence, statement } of checks) {
+    const file = statement.file.displayFile;
+    const sql = `select count(*)::float8 as rows from (\n${redirect(statement, [], () => null)}\n) as breaches`;
+    try {
+      const { rows } = await client.query<{ rows: number }>(sql);
+      results.push({ name, severity, sentence, file, rows: rows[0]!.rows });
+    } catch (error) {
+      throw statementError(error, { file, sql, linesBefore: 1 });
+    }
+  }
+  await client.query("rollback to savepoint checks");
+  return results;
+}

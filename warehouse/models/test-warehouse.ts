@@ -1,0 +1,79 @@
+import type { Pool } from "pg";
+import { loadSqlTree } from "../../config/sql-tree.ts";
+import { loadContracts } from "../contracts.ts";
+import { historyNode } from "../history-node.ts";
+import { identityNode } from "../identity-node.ts";
+import { computeContracts, computeModel } from "./compute.ts";
+import { loadGraph, type Graph, type GraphProject } from "./graph.ts";
+import { planBuild, type BuildPlan, type PlanOptions } from "./plan.ts";
+import { publish, type PublishResult } from "./publish.ts";
+import type { ModelNode } from "./relation.ts";
+import type { ModelFile } from "./syntax.ts";
+
+/** A file of a test's SQL tree. */
+export function sqlFile(path: string, text: string): ModelFile {
+  return { path, displayFile: `sql/${path}`, text };
+}
+
+/** A project with one source, `shop`, whose streams are raw tables that the test fills itself. */
+export function shopProject(streams: string[], settings: Partial<GraphProject> = {}): GraphProject {
+  return {
+    currency: "EUR",
+    timeZone: "Europe/Paris",
+    identity: {
+      identifiers: [
+        { kind: "customer_id", limit: 1, blocked: [], sharedAbove: null },
+        { kind: "email", limit: 5, blocked: [], sharedAbove: null },
+        { kind: "device_id", limit: 50, blocked: [], sharedAbove: 4 },
+      ],
+    },
+    sources: [{ name: "shop", streams: streams.map((name) => ({ name })) }] as never,
+    ...settings,
+  };
+}
+
+/** The graph of some files alone, without the package's models and nodes. */
+export async function graphOf(
+  files: ModelFile[],
+  streams: string[] = ["orders"],
+  options: { nodes?: ModelNode[]; settings?: Partial<GraphProject> } = {},
+): Promise<Graph> {
+  return await loadGraph(files, options.nodes ?? [], loadContracts(files), shopProject(streams, options.settings));
+}
+
+/** The graph of the package's SQL tree with some staging models laid over it. */
+export async function packageGraph(
+  staging: ModelFile[],
+  streams: string[],
+  settings: Partial<GraphProject> = {},
+): Promise<Graph> {
+  const root = new URL("../../", import.meta.url).pathname;
+  const files = [...(await loadSqlTree(`${root}sql`, "/nonexistent")), ...staging];
+  return await loadGraph(files, [identityNode, historyNode], loadContracts(files), shopProject(streams, settings));
+}
+
+/** A whole build, as the workflow runs it. */
+export async function build(
+  pool: Pool,
+  graph: Graph,
+  options: PlanOptions = {},
+): Promise<{ plan: BuildPlan; published: PublishResult | null }> {
+  const plan = await planBuild(pool, graph, options);
+  if (!plan.buildId) return { plan, published: null };
+  await compute(pool, graph, plan);
+  return { plan, published: await publish(pool, graph, plan.buildId) };
+}
+
+export async function compute(pool: Pool, graph: Graph, plan: BuildPlan): Promise<void> {
+  if (plan.hasContracts) await computeContracts(pool, graph, plan.buildId!);
+  for (const { step } of plan.steps) await computeModel(pool, graph, plan.buildId!, step);
+}
+
+/** Says, as landing does, that rows of a raw table have changed. */
+export async function touch(pool: Pool, ...relations: string[]): Promise<void> {
+  await pool.query(
+    `insert into ops.relation_state (relation) select unnest($1::text[])
+     on conflict (relation) do update set version = ops.relation_state.version + 1`,
+    [relations],
+  );
+}
