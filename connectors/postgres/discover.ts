@@ -2,9 +2,9 @@ import pg from "pg";
 import { columnName, referenceColumn } from "../../domain/columns.ts";
 import type { FieldSchema, Reference } from "../../domain/streams.ts";
 import type { DiscoveredStream } from "../connector.ts";
-const proposeLabels = (_name: string, _values: unknown[]) => ({});
-import { explain, type Session, type Text } from "./session.ts";
-import { columnSchema, readColumns, valueExpression, valueReader, type Column } from "./types.ts";
+import { proposeLabels } from "../propose-labels.ts";
+import { isStatementError, type Session, type Text } from "./session.ts";
+import { columnSchema, readColumns, valueExpression, type Column } from "./types.ts";
 
 interface Relation {
   oid: string;
@@ -48,7 +48,7 @@ export async function discover(session: Session, schema: string): Promise<Discov
           ...columnSchema(column),
           ...proposeLabels(
             column.name,
-            sample.map((row) => row[index]),
+            sample.map((row) => row[index] ?? ""),
           ),
         },
       ]),
@@ -84,7 +84,7 @@ async function readRelations(session: Session, schema: string): Promise<Relation
               where i.indrelid = c.oid and i.indisunique and i.indisvalid and i.indimmediate
                 and i.indpred is null and i.indexprs is null
                 and not exists (select from pg_attribute a
-                                where a.attrelid = c.oid and a.attnum = any(i.indkey) and not a.attnotnull)
+                                where a.attrelid = c.oid and a.attnum = any((i.indkey::int2[])[:i.indnkeyatts - 1]) and not a.attnotnull)
               order by i.indisprimary desc, i.indnkeyatts, i.indexrelid limit 1) as best,
           unnest(best.indkey) with ordinality as k (attnum, position)
           join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
@@ -148,32 +148,35 @@ async function readReferences(
 function streamNames(relations: Relation[]): Map<string, string> {
   const names = new Map<string, string>();
   const taken = new Set<string>();
-  for (const { oid, name } of relations) {
-    const plain = columnName(name)
-      .normalize("NFKD")
-      .replace(/[^a-z0-9]+/g, (other) => (/^\p{M}+$/u.test(other) ? "" : "_"))
-      .replace(/^[_0-9]+|_+$/g, "");
-    const stem = plain === "" ? "table" : plain;
-    let unique = stem;
-    for (let number = 2; taken.has(unique); number++) unique = `${stem}_${number}`;
-    taken.add(unique);
-    names.set(oid, unique);
+  const wanted = relations.map(({ oid, name }) => ({ oid, stem: streamName(name), isOwn: streamName(name) === name }));
+  for (const { oid, stem } of wanted.toSorted((a, b) => Number(b.isOwn) - Number(a.isOwn))) {
+    let name = stem;
+    for (let number = 2; taken.has(name); number++) name = `${stem}_${number}`;
+    taken.add(name);
+    names.set(oid, name);
   }
   return names;
 }
 
+/** Lower-case ASCII letters, digits and single underscores, a letter first. */
+function streamName(table: string): string {
+  const plain = columnName(table)
+    .normalize("NFKD")
+    .replace(/\p{M}+/gu, "")
+    .replace(/[^a-z0-9]+/g, "_")
+    .replace(/^_+|_+$/g, "");
+  return /^[a-z]/.test(plain) ? plain : `table_${plain}`.replace(/_$/, "");
+}
+
 /** A view may be slow or fail over its rows; it is then proposed without labels by value. */
-async function readSample(session: Session, relation: Relation, columns: Column[]): Promise<unknown[][]> {
+async function readSample(session: Session, relation: Relation, columns: Column[]): Promise<Text[][]> {
   const selected = columns.map((column) => valueExpression(column, pg.escapeIdentifier(column.name)));
-  const readers = columns.map(valueReader);
   await session.begin();
   try {
     await session.query("select set_config('statement_timeout', '5s', true)");
-    const rows = await session.query(`select ${selected.join(", ")} from ${relation.quoted} limit ${SAMPLE_ROWS}`);
-    return rows.map((row) => row.map((text, index) => (text === null ? null : (readers[index]?.(text) ?? text))));
+    return await session.query(`select ${selected.join(", ")} from ${relation.quoted} limit ${SAMPLE_ROWS}`);
   } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    if (typeof code !== "string" || !/^[0-9A-DF-Z][0-9A-Z]{4}$/.test(code)) throw explain(error, session.place);
+    if (!isStatementError(error)) throw error;
     return [];
   } finally {
     await session.query("rollback").catch(() => undefined);

@@ -7,7 +7,7 @@ export const APPLICATION_NAME = "miette source";
 const CONNECT_TIMEOUT_MS = 10_000;
 const LOCK_TIMEOUT_MS = 10_000;
 /** The server's own timeout comes first and says why; this one is for a server that answers nothing at all. */
-const SILENCE_MS = 5_000;
+const SILENCE_MS = 2_000;
 
 /** A value as the source writes it, or null. */
 export type Text = string | null;
@@ -37,7 +37,7 @@ export async function openSession(
 ): Promise<Session> {
   const { signal, timeoutSeconds } = options;
   signal.throwIfAborted();
-  const client = createClient(url);
+  const client = createClient(url, Math.min(CONNECT_TIMEOUT_MS, timeoutSeconds * 1000));
   const place = `${client.host}:${client.port}/${client.database ?? ""}`;
   // An idle connection that breaks is told by the next statement; without a listener it would end the process.
   client.on("error", () => undefined);
@@ -92,14 +92,14 @@ export async function openSession(
   };
 }
 
-function createClient(url: string): pg.Client {
+function createClient(url: string, connectionTimeoutMillis: number): pg.Client {
   // As libpq reads sslmode: `require` encrypts, `verify-full` also checks who answers.
   const compatible = `${url}${url.includes("?") ? "&" : "?"}uselibpqcompat=true`;
   try {
     return new pg.Client({
       connectionString: compatible,
       application_name: APPLICATION_NAME,
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      connectionTimeoutMillis,
       keepAlive: true,
       types: { getTypeParser: () => (value: unknown) => value },
     });
@@ -112,7 +112,7 @@ function createClient(url: string): pg.Client {
 
 /** A closed socket alone goes unnoticed by a server that is computing, so the statement is cancelled as well. */
 async function cancelBackend(url: string, pid: string): Promise<void> {
-  const client = createClient(url);
+  const client = createClient(url, CONNECT_TIMEOUT_MS);
   client.on("error", () => undefined);
   try {
     await client.connect();
@@ -133,10 +133,19 @@ export function explain(error: unknown, place: string): ConnectorError {
   if (error instanceof ConnectorError) return error;
   const code = codeOf(error);
   if (code === undefined) return new Unavailable(`${place}: the connection broke off or did not answer in time`);
-  if (!/^[0-9A-DF-Z][0-9A-Z]{4}$/.test(code)) return explainNetwork(code, place);
+  if (!SQLSTATE.test(code)) return explainNetwork(code, place);
   const known = BY_STATE[code] ?? BY_STATE[code.slice(0, 2)];
   return known?.(place, code) ?? new Rejected(`${place} cannot be read: the source answers with SQLSTATE ${code}`);
 }
+
+/** The statement failed, the connection stands: not a broken socket, nor a server that ends its sessions. */
+export function isStatementError(error: unknown): boolean {
+  const code = codeOf(error);
+  return code !== undefined && SQLSTATE.test(code) && !/^(08|57P)/.test(code);
+}
+
+/** No SQLSTATE begins with E, as the codes of Node's sockets do (EPIPE has five letters, too). */
+const SQLSTATE = /^[0-9A-DF-Z][0-9A-Z]{4}$/;
 
 function explainNetwork(code: string, place: string): ConnectorError {
   return /^(E[A-Z]+|EAI_.*)$/.test(code)
