@@ -1,4 +1,5 @@
 import { ByteDictionary } from "./byte-dictionary.ts";
+import { ByteList } from "./byte-list.ts";
 import { ascending, sortByKey } from "./counting-sort.ts";
 import { Int32List } from "./int32-list.ts";
 
@@ -25,7 +26,8 @@ export interface CanonicalRecords {
 export class RecordCollector {
   readonly #kinds: readonly string[];
   readonly #kindNumbers: Map<string, number>;
-  readonly #keys = new ByteDictionary();
+  /** Keys as they come: a repeated one is found when they are sorted, at half the price of looking each one up. */
+  readonly #keys = new ByteList();
   readonly #tokens: ByteDictionary[];
   /** One entry per identifier on a record: the record, the kind, and the number within the kind. */
   readonly #records = new Int32List();
@@ -41,7 +43,7 @@ export class RecordCollector {
 
   /** Registers a record by the bytes of its key from `start` to `end`; returns a number for `addIdentifier`. */
   addRecord(source: Uint8Array, start: number, end: number): number {
-    return this.#keys.add(source, start, end);
+    return this.#keys.append(source, start, end);
   }
 
   /** Adds the token in the bytes from `start` to `end` to a record. */
@@ -69,20 +71,19 @@ export class RecordCollector {
     const kindOf = new Uint16Array(identifierCount);
     for (let kind = 0; kind < this.#kinds.length; kind++) kindOf.fill(kind, firstOfKind[kind]!, firstOfKind[kind + 1]!);
 
-    const keyOrder = this.#keys.sorted(0);
-    const recordNumbers = inverse(keyOrder, 0);
+    const { distinct, numbers: recordNumbers } = numberDistinct(this.#keys);
     const records = this.#records.view().map((record) => recordNumbers[record]!);
     const carried = new Int32Array(records.length);
     for (let i = 0; i < carried.length; i++) carried[i] = numbers[this.#recordKinds.at(i)]![this.#recordTokens.at(i)]!;
 
     return {
       kindOf,
-      ...groupByRecord(records, carried, keyOrder.length, identifierCount),
+      ...groupByRecord(records, carried, distinct.length, identifierCount),
       token: (identifier) => {
         const kind = kindOf[identifier]!;
         return this.#tokens[kind]!.bytes(entries[kind]![identifier - firstOfKind[kind]!]!);
       },
-      recordKey: (record) => this.#keys.bytes(keyOrder[record]!),
+      recordKey: (record) => this.#keys.bytes(distinct[record]!),
       find: (token) => {
         const bytes = Buffer.from(token.buffer, token.byteOffset, token.byteLength);
         const underscore = lastUnderscore(bytes, 0, bytes.length);
@@ -105,6 +106,18 @@ function inverse(order: Int32Array, first: number): Int32Array {
   const positions = new Int32Array(order.length);
   for (let i = 0; i < order.length; i++) positions[order[i]!] = first + i;
   return positions;
+}
+
+/** Numbers entries by their bytes, equal ones alike; `distinct` holds one entry per number. */
+function numberDistinct(list: ByteList): { distinct: Int32Array; numbers: Int32Array } {
+  const order = list.sorted(0);
+  const numbers = new Int32Array(order.length);
+  let count = 0;
+  for (const entry of order) {
+    if (count === 0 || list.compare(order[count - 1]!, entry) !== 0) order[count++] = entry;
+    numbers[entry] = count - 1;
+  }
+  return { distinct: order.subarray(0, count), numbers };
 }
 
 /** Lists each record's distinct identifiers in ascending order, record after record. */

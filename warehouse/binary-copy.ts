@@ -78,7 +78,10 @@ export class OutgoingRows {
     this.#length(value === null ? -1 : value.length, value?.length ?? 0);
     if (value === null) return;
     // Below some hundred bytes a loop is faster than a call of `set`.
-    for (let i = 0; i < value.length; i++) this.#chunk[this.#used++] = value[i]!;
+    const chunk = this.#chunk;
+    const start = this.#used;
+    for (let i = 0; i < value.length; i++) chunk[start + i] = value[i]!;
+    this.#used += value.length;
   }
 
   boolean(value: boolean): void {
@@ -128,8 +131,8 @@ export class OutgoingRows {
 }
 
 /**
- * Streams `count` rows into a table; `writeRow` opens row i and writes each of its fields, or writes nothing.
- * @param relation quoted name of the table
+ * Streams `count` rows into a table; `writeRow` opens row i and writes each of its fields.
+ * @param relation quoted name of a table made in the same transaction: its rows are written frozen, so that no later reader has to mark them
  */
 export async function copyIn(
   client: ClientBase,
@@ -146,5 +149,5 @@ export async function copyIn(
     }
     yield rows.takeLast();
   }
-  await pipeline(chunks, client.query(copyFrom(`copy ${relation} from stdin (format binary)`)));
+  await pipeline(chunks, client.query(copyFrom(`copy ${relation} from stdin (format binary, freeze)`)));
 }
