@@ -108,13 +108,19 @@ const RULES: Rule[] = [
 
 const MOST = 0.6;
 
+/** Streams whose records are people: there `id` and `name` mean a person's. */
+const PEOPLE =
+  /(^|_)(customers?|users?|people|persons?|members?|contacts?|subscribers?|clients?|profiles?|leads?|shoppers?|buyers?)$/;
+
 /**
  * Proposes whether a field holds personal data, by its name and by the shape of its values; a person decides.
  * @param fieldName as the source spells it
  * @param sampleValues values as text; empty ones are passed over. May be empty, then the name alone speaks
+ * @param streamName tells whose `id` and `name` they are
  */
-export function proposeLabels(fieldName: string, sampleValues: readonly string[]): LabelProposal {
-  const name = columnName(fieldName);
+export function proposeLabels(fieldName: string, sampleValues: readonly string[], streamName = ""): LabelProposal {
+  const own = columnName(fieldName);
+  const name = /^(id|name)$/.test(own) && PEOPLE.test(columnName(streamName)) ? `customer_${own}` : own;
   const values = sampleValues.map((value) => value.trim()).filter((value) => value !== "");
   const fits = (test: (value: string) => boolean) => values.filter(test).length >= values.length * MOST;
   for (const { personal, identifier, name: pattern, value, plausible, shape } of RULES) {

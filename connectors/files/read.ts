@@ -1,0 +1,73 @@
+import type { Json } from "../../domain/streams.ts";
+import type { Page, ReadOptions, ReadStream } from "../connector.ts";
+import { Rejected } from "../errors.ts";
+import { findFiles, type Seal } from "./find.ts";
+import { PageBuilder, type FilesCursor } from "./pages.ts";
+import type { CreateParser } from "./parser.ts";
+import { openText } from "./text.ts";
+
+/** Files of one format: what `path` of the config names, and how their text becomes records. */
+export interface Files {
+  path: string;
+  encoding: string | undefined;
+  createParser: CreateParser;
+}
+
+/**
+ * The pages of a stream that lies in files, in the order of the files' names. Files that were read to their end and have
+ * not changed since (size and time of change) are passed over; a changed one is read again whole. Within a file, reading
+ * goes on after the rows of the last page: they are parsed and passed over, which a gzip would ask for in any case.
+ * @throws Rejected where nothing matches, unless the pattern did match in an earlier sync: then its files went away since
+ */
+export async function* readFiles(
+  { path, encoding, createParser }: Files,
+  stream: ReadStream,
+  cursor: Json | null,
+  options: ReadOptions,
+): AsyncGenerator<Page> {
+  const { signal } = options;
+  signal.throwIfAborted();
+  const { files: read = {}, current } = (cursor ?? {}) as unknown as Partial<FilesCursor>;
+  const files = await findFiles(path, options);
+  if (files.length === 0 && Object.keys(read).length === 0) throw nothingMatches(path, options.directory);
+  const there = new Set(files.map(({ name }) => name));
+  const known = new Map(Object.entries(read).filter(([name]) => there.has(name)));
+  const pages = new PageBuilder(stream, options.pageSize, known);
+  const unread = files.filter(({ name, seal }) => !isSame(known.get(name), seal));
+  for (const file of unread) {
+    const opened = await openText(file, encoding);
+    try {
+      const isHalfRead = current?.file === file.name && isSame(current.seal, opened.seal);
+      pages.beginFile(file.name, opened.seal, isHalfRead && stream.key !== null ? current.rows : 0);
+      const parser = createParser(file.name, pages);
+      for await (const text of opened.text()) {
+        signal.throwIfAborted();
+        parser.push(text);
+        yield* untilAborted(pages.take(), signal);
+      }
+      parser.end();
+      pages.endFile();
+      yield* untilAborted(pages.take(), signal);
+    } finally {
+      await opened.close();
+    }
+  }
+  if (unread.length > 0 && stream.key !== null) pages.close();
+  yield* untilAborted(pages.take(), signal);
+}
+
+function* untilAborted(pages: Page[], signal: AbortSignal): Generator<Page> {
+  for (const page of pages) {
+    signal.throwIfAborted();
+    yield page;
+  }
+  signal.throwIfAborted();
+}
+
+export function nothingMatches(path: string, directory: string): Rejected {
+  return new Rejected(`no file in ${directory} matches ${path}; correct "path" or put the files there`);
+}
+
+function isSame(a: Seal | undefined, b: Seal): boolean {
+  return a !== undefined && a[0] === b[0] && a[1] === b[1];
+}
