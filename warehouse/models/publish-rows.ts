@@ -53,7 +53,7 @@ async function mergeRows(client: ClientBase, spec: RelationSpec, shape: Shape): 
     .filter((column) => !spec.key.includes(column.name))
     .map((column) => quoteName(column.name));
   const update = values.length
-    ? `when matched and row(${list("t", columns)}) *<> row(${list("b", columns)})
+    ? `when matched and row(${list("t", columns)})::record *<> row(${list("b", columns)})::record
          then update set ${values.map((name) => `${name} = b.${name}`).join(", ")}`
     : "";
   const { rows } = await client.query<{ action: string; rows: number }>(
@@ -74,7 +74,7 @@ async function mergeRows(client: ClientBase, spec: RelationSpec, shape: Shape): 
 async function replaceRanges(client: ClientBase, spec: RelationSpec, shape: Shape): Promise<RowChanges> {
   const columns = shape.columns.map((column) => quoteName(column.name));
   const [table, built] = [quoteRelation(spec.name), quoteRelation(buildName(spec.name))];
-  const isSame = `${onKey(spec)} and row(${list("t", columns)}) *= row(${list("b", columns)})`;
+  const isSame = `${onKey(spec)} and row(${list("t", columns)})::record *= row(${list("b", columns)})::record`;
   const gone = await client.query(
     `delete from ${table} as t where not exists (select from ${built} as b where ${isSame})`,
   );
