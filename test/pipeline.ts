@@ -1,0 +1,118 @@
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Client, Connection } from "@temporalio/client";
+import { NativeConnection, Runtime, Worker, type WorkflowBundle, bundleWorkflowCode } from "@temporalio/worker";
+import type pg from "pg";
+import { pino } from "pino";
+import { inject } from "vitest";
+import { createActivities } from "../activities/index.ts";
+import { loadProject, loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
+import { sources, sourceSpecs } from "../connectors/index.ts";
+import { BUILD_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
+import type { BuildInput, BuildReport, RunReport, SyncReport, SyncSourceInput } from "../domain/runs.ts";
+import type { Project } from "../domain/project.ts";
+import type { Vault } from "../warehouse/vault.ts";
+import { createTestDatabase } from "./database.ts";
+import { openTestVault } from "./landing.ts";
+
+/** Real data that is not in the repository; tests that need it are skipped, and say so, where it is absent. */
+export const SHARED_DATA = resolve(
+  process.env["MIETTE_SHARED_DATA"] ?? join(dirname(fileURLToPath(import.meta.url)), "../../shared/data"),
+);
+export const HAS_SHARED_DATA = existsSync(SHARED_DATA);
+
+/** A project's pipeline on a warehouse and a Temporal namespace of its own. */
+export interface Pipeline {
+  pool: pg.Pool;
+  databaseUrl: string;
+  vault: Vault;
+  client: Client;
+  namespace: string;
+  project(): Promise<Project>;
+  run(input?: { full?: boolean }): Promise<RunReport>;
+  sync(input: SyncSourceInput): Promise<SyncReport>;
+  build(input?: BuildInput): Promise<BuildReport>;
+  close(): Promise<void>;
+}
+
+const log = pino({ level: "silent" });
+let bundle: Promise<WorkflowBundle> | undefined;
+
+/** A Temporal namespace that nobody else uses, so that workflow ids of test files do not meet. */
+export async function createNamespace(): Promise<{ address: string; namespace: string }> {
+  const address = inject("temporalAddress");
+  const namespace = `t-${randomBytes(6).toString("hex")}`;
+  const connection = await Connection.connect({ address });
+  await connection.workflowService.registerNamespace({
+    namespace,
+    workflowExecutionRetentionPeriod: { seconds: 86_400 as never },
+  });
+  const [KEYWORD, INT] = [2, 3];
+  await connection.operatorService.addSearchAttributes({
+    namespace,
+    searchAttributes: {
+      MietteSource: KEYWORD,
+      MietteStream: KEYWORD,
+      MietteKind: KEYWORD,
+      MietteRowsLoaded: INT,
+      MietteRowsRejected: INT,
+    },
+  });
+  await connection.close();
+  return { address, namespace };
+}
+
+/**
+ * @param directory the project's folder
+ * @param env fills the `${…}` of its files
+ */
+export async function openPipeline(directory: string, env: Record<string, string> = {}): Promise<Pipeline> {
+  Runtime.install({ logger: { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} } as never });
+  const database = await createTestDatabase();
+  const vault = await openTestVault(database.pool);
+  const { address, namespace } = await createNamespace();
+  bundle ??= bundleWorkflowCode({ workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts") });
+  const connection = await NativeConnection.connect({ address });
+  const project = (): Promise<Project> =>
+    loadProject(directory, { connectorSpecs: sourceSpecs, env: { MIETTE_SHARED_DATA: SHARED_DATA, ...env } });
+  const worker = await Worker.create({
+    connection,
+    namespace,
+    taskQueue: TASK_QUEUE,
+    workflowBundle: await bundle,
+    activities: createActivities({
+      pool: database.pool,
+      vault,
+      sources,
+      log,
+      loadProject: project,
+      loadSql: () => loadSqlTree(join(PACKAGE_DIRECTORY, "sql"), directory),
+    }),
+    maxConcurrentActivityTaskExecutions: 8,
+  });
+  const running = worker.run();
+  const clientConnection = await Connection.connect({ address });
+  const client = new Client({ connection: clientConnection, namespace });
+  const execute = async <T>(type: string, workflowId: string, input: unknown): Promise<T> =>
+    (await client.workflow.execute(type, { workflowId, taskQueue: TASK_QUEUE, args: [input] })) as T;
+  return {
+    pool: database.pool,
+    databaseUrl: database.url,
+    vault,
+    client,
+    namespace,
+    project,
+    run: (input = {}) => execute("runPipeline", RUN_WORKFLOW_ID, input),
+    sync: (input) => execute("syncSource", syncWorkflowId(input.source), input),
+    build: (input = {}) => execute("buildModels", BUILD_WORKFLOW_ID, input),
+    async close() {
+      worker.shutdown();
+      await running;
+      await clientConnection.close();
+      await connection.close();
+      await database.drop();
+    },
+  };
+}
