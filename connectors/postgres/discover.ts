@@ -2,7 +2,7 @@ import pg from "pg";
 import { columnName, referenceColumn } from "../../domain/columns.ts";
 import type { FieldSchema, Reference } from "../../domain/streams.ts";
 import type { DiscoveredStream } from "../connector.ts";
-import { proposeLabels } from "../propose-labels.ts";
+import { proposeLabels, type LabelProposal } from "../propose-labels.ts";
 import { isStatementError, type Session, type Text } from "./session.ts";
 import { columnSchema, readColumns, valueExpression, type Column } from "./types.ts";
 
@@ -42,16 +42,10 @@ export async function discover(session: Session, schema: string): Promise<Discov
     if (readable.length === 0) continue;
     const sample = await readSample(session, relation, readable);
     const properties = Object.fromEntries(
-      readable.map((column, index): [string, FieldSchema] => [
-        column.name,
-        {
-          ...columnSchema(column),
-          ...proposeLabels(
-            column.name,
-            sample.map((row) => row[index] ?? ""),
-          ),
-        },
-      ]),
+      readable.map((column, index): [string, FieldSchema] => {
+        const values = sample.flatMap((row) => row[index] ?? []);
+        return [column.name, labelled(columnSchema(column), proposeLabels(column.name, values, relation.name))];
+      }),
     );
     const isReadable = (name: string) => Object.hasOwn(properties, name);
     const key = relation.key?.every(isReadable) && !relation.isParent ? relation.key : null;
@@ -173,7 +167,7 @@ async function readSample(session: Session, relation: Relation, columns: Column[
   const selected = columns.map((column) => valueExpression(column, pg.escapeIdentifier(column.name)));
   await session.begin();
   try {
-    await session.query("select set_config('statement_timeout', '5s', true)");
+    await session.query("select set_config('statement_timeout', '2s', true)");
     return await session.query(`select ${selected.join(", ")} from ${relation.quoted} limit ${SAMPLE_ROWS}`);
   } catch (error) {
     if (!isStatementError(error)) throw error;
@@ -189,6 +183,11 @@ function proposeCursor(columns: Column[], indexed: Set<string>): string | null {
     .map(({ name, isNullable }) => ({ name, rank: (isNullable ? 0 : 2) + (indexed.has(name) ? 1 : 0) }))
     .sort((a, b) => b.rank - a.rank);
   return ranked[0]?.name ?? null;
+}
+
+function labelled(schema: FieldSchema, { why, ...labels }: LabelProposal): FieldSchema {
+  const description = [schema.description, why].filter(Boolean).join(" ");
+  return { ...schema, ...labels, ...(description === "" ? {} : { description }) };
 }
 
 function describe({ description, isParent, key }: Relation): string | null {
