@@ -90,13 +90,18 @@ function readHeader(file: ModelFile, words: string[]): { sentence: string; decla
     if (!comment) break;
     const [, indent, content] = comment as unknown as [string, string, string];
     const declared = indent.length <= 1 ? DECLARATION.exec(content) : null;
+    const fail = (mend: string) => new UserError(mend, { file: file.displayFile, line });
     if (!declared) {
       const last = declarations.at(-1);
+      if (last && content && indent.length <= 1 && !last.word.startsWith("column")) {
+        throw fail(
+          `"${content}" follows "${last.word}:"; indent it if it belongs to it, else leave a blank line before it.`,
+        );
+      }
       if (last) last.value = `${last.value} ${content}`.trim();
       else if (content) sentence.push(content);
       continue;
     }
-    const fail = (mend: string) => new UserError(mend, { file: file.displayFile, line });
     const word = declared[1]!.replace(/\s+/g, " ");
     if (!sentence.length)
       throw fail(`the first line says what a row is ("-- One row per order."); "${word}:" follows it.`);

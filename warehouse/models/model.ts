@@ -35,8 +35,10 @@ export function loadModel(file: ModelFile): Model {
   const statement = parseSelect(file);
   const { readings, settings, errors } = readSelect(statement);
   const spec = specOf(`${layer}.${name}`, layer, header);
+  errors.push(...checkHeader(layer, header, file));
+  if (errors.length) throw new UserErrors(errors);
   const output = outputColumns(statement.select, () => null);
-  errors.push(...checkHeader(layer, header, file), ...checkNames(output, file));
+  errors.push(...checkNames(output, file));
   if (errors.length) throw new UserErrors(errors);
   return { layer, spec, contract: header.contract, statement, readings, settings, output, lines: header.lines };
 }
