@@ -12,7 +12,7 @@ export interface Links {
 }
 
 /** A refused link, with the number of the strongest kind of which one person would have held too many. */
-export interface Refusals extends Links {
+interface Refusals extends Links {
   limitKind: Int32Array;
 }
 

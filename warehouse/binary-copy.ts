@@ -7,7 +7,7 @@ const HEADER = Buffer.concat([Buffer.from("PGCOPY\n\xff\r\n\0", "latin1"), Buffe
 const CHUNK_BYTES = 1 << 18;
 
 /** One row as it arrives; valid during the callback. Field i is `buffer` from `starts[i]` to `ends[i]`, or NULL if `ends[i]` is -1. */
-export interface IncomingRow {
+interface IncomingRow {
   buffer: Buffer;
   starts: number[];
   ends: number[];

@@ -1,3 +1,4 @@
+import type { PoolClient } from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { IdentifierRule } from "../domain/project.ts";
 import { createTestDatabase, type TestDatabase } from "../test/database.ts";
@@ -234,7 +235,7 @@ async function insertTrouble(): Promise<void> {
 /** Computes as the transformer would and publishes by moving the tables. */
 async function build(identifiers = RULES): Promise<Record<string, number>> {
   const published = await rows("select from pg_tables where schemaname = 'core' and tablename = 'people'");
-  const counts = await inTransaction(database.pool, async (client) => {
+  const compute = async (client: PoolClient) => {
     await client.query("set local role transformer");
     return await identityNode.compute({
       client,
@@ -243,7 +244,8 @@ async function build(identifiers = RULES): Promise<Record<string, number>> {
       output: (relation) => quoteName("build_core", relation.split(".")[1]!),
       published: (relation) => (published.length ? quoteName(...relation.split(".")) : null),
     });
-  });
+  };
+  const counts = await inTransaction(database.pool, compute, "begin isolation level repeatable read");
   for (const output of OUTPUTS) {
     const name = output.split(".")[1]!;
     const built = await database.pool.query(`select from build_core.${name}`);

@@ -22,7 +22,7 @@ export const INPUTS = [
 export async function readRecords({ client, input, rules }: ComputeContext): Promise<CanonicalRecords> {
   const collector = new RecordCollector(rules.identifiers.map((rule) => rule.kind));
   for (const relation of INPUTS) {
-    const columns = await columnsOf(client, input(relation), "customer_ref|.*_token");
+    const columns = await columnsOf(client, input(relation), "text", "customer_ref|.*_token");
     if (!columns.length) continue;
     const tokens = columns.map((column) => quoteName(column)).join(", ");
     await copyOut(
@@ -39,18 +39,19 @@ export async function readRecords({ client, input, rules }: ComputeContext): Pro
   return collector.finish();
 }
 
-/** Names of a relation's text or uuid columns that match a pattern as a whole. */
+/** Names of a relation's columns of a type that match a pattern as a whole. */
 export async function columnsOf(
   client: ComputeContext["client"],
   relation: string,
+  type: "text" | "uuid",
   pattern: string,
 ): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(
     `select attname as name from pg_attribute
      where attrelid = $1::regclass and attnum > 0 and not attisdropped
-       and atttypid in ('text'::regtype, 'uuid'::regtype) and attname ~ $2
+       and atttypid = $2::regtype and attname ~ $3
      order by attnum`,
-    [relation, `^(${pattern})$`],
+    [relation, type, `^(${pattern})$`],
   );
   return rows.map((row) => row.name);
 }

@@ -15,7 +15,7 @@ const DEVICE_KINDS = new Set(["device_id", "anonymous_id", "cookie_id", "session
 const NOBODY = Buffer.alloc(16);
 
 /** What identity resolution found, ready to be written. */
-export interface Resolution {
+interface Resolution {
   rules: IdentityRules;
   records: CanonicalRecords;
   blocked: Uint8Array;
@@ -89,7 +89,6 @@ export async function writeTables(context: ComputeContext, resolution: Resolutio
 
 async function createTable({ client, output }: ComputeContext, table: IdentityTable): Promise<void> {
   const columns = Object.entries(table.types).map(([name, type]) => `${quoteName(name)} ${type}`);
-  await client.query(`drop table if exists ${output(table.name)}`);
   await client.query(`create table ${output(table.name)} (${columns.join(", ")})`);
 }
 
@@ -108,7 +107,7 @@ async function addOwnersByReference({ client, input, output }: ComputeContext): 
   const owners = output(RECORD_OWNERS.name);
   const references: string[] = [];
   for (const relation of INPUTS) {
-    const columns = await columnsOf(client, input(relation), "order_record_key");
+    const columns = await columnsOf(client, input(relation), "uuid", "order_record_key");
     if (columns.length) references.push(`select record_key, order_record_key from ${input(relation)}`);
   }
   if (!references.length) return 0;
