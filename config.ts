@@ -40,10 +40,3 @@ export async function loadProject(
 ): Promise<Project> {
   return await readProject(directory, options.env ?? process.env, options.connectorSpecs);
 }
-
-/** The named variables of this process' environment, as a program that is started should see them. */
-export function inheritedEnvironment(...names: string[]): Record<string, string> {
-  return Object.fromEntries(
-    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
-  );
-}
