@@ -23,6 +23,8 @@ export function openPool(databaseUrl: string, options: { max?: number; name: str
   });
   // An idle connection that the server ends (a restart) must not end the process: the next query opens another.
   pool.on("error", () => undefined);
+  // The same for a connection in use: its query rejects, and the event would end the process besides.
+  pool.on("connect", (client) => client.on("error", () => undefined));
   return pool;
 }
 
