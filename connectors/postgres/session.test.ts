@@ -1,4 +1,9 @@
+import { spawnSync } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer, connect, type AddressInfo, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createSecureContext, TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createEmptyDatabase, type EmptyDatabase } from "../../test/empty-database.ts";
 import type { Page, ReadStream } from "../connector.ts";
@@ -102,7 +107,7 @@ describe("what a person has to mend is told in one sentence", () => {
     await expectError(
       read({ url: urlWith((url) => void (url.password = "")) }, stream("orders")),
       Unauthorized,
-      /password|credentials/,
+      /asks for a password|refuses the credentials/,
     );
     await expectError(
       read({ url: urlWith((url) => void (url.pathname = "/absent")) }, stream("orders")),
@@ -171,11 +176,8 @@ describe("what the world has to mend is tried again", () => {
   it("a server that accepts and says nothing", async () => {
     const { server, port } = await listen(() => undefined);
     const began = Date.now();
-    await expectError(
-      read({ url: urlWith((url) => void (url.port = port)), timeout_seconds: 1 }, stream("orders")),
-      Unavailable,
-      /did not answer in time/,
-    );
+    const url = urlWith((changed) => void Object.assign(changed, { port, password: "" }));
+    await expectError(read({ url, timeout_seconds: 1 }, stream("orders")), Unavailable, /did not answer in time/);
     expect(Date.now() - began).toBeLessThan(3000);
     server.close();
   });
@@ -211,6 +213,49 @@ describe("what the world has to mend is tried again", () => {
         "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'miette source' and datname = current_database()",
       );
     await expectError(read({}, stream("orders"), { onPage: end }), Unavailable, /public\.orders/);
+  });
+});
+
+const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
+describe.skipIf(!hasOpenssl)("TLS (skipped where openssl, which makes the certificate, is absent)", () => {
+  it("is spoken as sslmode says, and a certificate is checked where it says so", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "miette-tls-"));
+    const [key, cert] = [join(directory, "key.pem"), join(directory, "cert.pem")];
+    const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"];
+    spawnSync("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, ...subject]);
+    let encrypted = 0;
+    const secureContext = createSecureContext({ key: await readFile(key), cert: await readFile(cert) });
+    // The server's side of TLS, with the real server behind it: an SSLRequest is answered by S.
+    const { server, port } = await listen((socket) => {
+      socket.once("data", () => {
+        socket.write("S");
+        const secured = new TLSSocket(socket, { isServer: true, secureContext });
+        secured.once("secure", () => encrypted++).on("error", () => undefined);
+        secured.pipe(connect(Number(new URL(database.url).port), "127.0.0.1")).pipe(secured);
+      });
+    });
+    const secure = (query: string, host = "localhost") =>
+      read(
+        { url: urlWith((url) => void Object.assign(url, { port, hostname: host, search: query })) },
+        stream("orders"),
+      );
+    expect((await secure("?sslmode=require")).length).toBe(100);
+    expect((await secure(`?sslmode=verify-full&sslrootcert=${cert}`)).length).toBe(100);
+    expect(encrypted).toBe(2);
+    await expectError(
+      secure("?sslmode=verify-full"),
+      Rejected,
+      /certificate that is not trusted \(DEPTH_ZERO_SELF_SIGNED_CERT\)/,
+    );
+    await expectError(secure(`?sslmode=verify-full&sslrootcert=${cert}`, "127.0.0.1"), Rejected, /not trusted/);
+    expect((await secure(`?sslmode=verify-ca&sslrootcert=${cert}`, "127.0.0.1")).length).toBe(100);
+    await expectError(
+      read({ url: `${database.url}?sslmode=require` }, stream("orders")),
+      Unavailable,
+      /take sslmode out of "url"/,
+    );
+    server.close();
+    await rm(directory, { recursive: true });
   });
 });
 

@@ -9,6 +9,9 @@ const LOCK_TIMEOUT_MS = 10_000;
 /** The server's own timeout comes first and says why; this one is for a server that answers nothing at all. */
 const SILENCE_MS = 2_000;
 
+/** Events of a connection whose server wants a password; without one the client fails with an error of its own, without a code. */
+const PASSWORD_REQUESTS = ["authenticationSASL", "authenticationMD5Password", "authenticationCleartextPassword"];
+
 /** A value as the source writes it, or null. */
 export type Text = string | null;
 
@@ -41,6 +44,8 @@ export async function openSession(
   const place = `${client.host}:${client.port}/${client.database ?? ""}`;
   // An idle connection that breaks is told by the next statement; without a listener it would end the process.
   client.on("error", () => undefined);
+  let wasAskedForPassword = false;
+  for (const request of PASSWORD_REQUESTS) client.connection.once(request, () => (wasAskedForPassword = true));
   let pid: string | undefined;
   const onAbort = () => {
     client.connection.stream.destroy();
@@ -69,10 +74,14 @@ export async function openSession(
     await client.connect();
     pid = (await query("select pg_backend_pid()"))[0]?.[0] ?? undefined;
   } catch (error) {
-    const explained = signal.aborted ? signal.reason : explain(error, place);
-    const lacksPassword = codeOf(error) === undefined && !client.password && explained instanceof Unavailable;
     await close();
-    throw lacksPassword ? new Unauthorized(`${place} could not be entered: "url" gives no password`) : explained;
+    if (signal.aborted) throw signal.reason;
+    if (codeOf(error) !== undefined) throw explain(error, place);
+    if (wasAskedForPassword && !client.password) {
+      throw new Unauthorized(`${place} asks for a password, and "url" gives none`);
+    }
+    const tls = /[?&]ssl/.test(url) ? `; if it speaks no TLS, take sslmode out of "url"` : "";
+    throw new Unavailable(`${place} broke off or did not answer in time${tls}`);
   }
   return {
     place,
