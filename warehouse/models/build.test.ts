@@ -4,7 +4,7 @@ import { createTestDatabase, type TestDatabase } from "../../test/database.ts";
 import { computeContracts, computeModel } from "./compute.ts";
 import { planBuild } from "./plan.ts";
 import { ChecksFailed, publish } from "./publish.ts";
-import { build, compute, graphOf, sqlFile, touch } from "./test-warehouse.ts";
+import { build, compute, emptyWarehouse, graphOf, sqlFile, touch } from "./test-warehouse.ts";
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -14,13 +14,8 @@ afterAll(() => database.drop());
 
 /** An empty warehouse with one raw table. */
 beforeEach(async () => {
-  await query(`do $$ declare t text; begin
-    for t in select format('%I.%I', schemaname, viewname) from pg_views where schemaname ~ '^(build_)?(staging|core|mart)$' loop
-      execute 'drop view if exists ' || t || ' cascade'; end loop;
-    for t in select format('%I.%I', schemaname, tablename) from pg_tables where schemaname ~ '^(raw|(build_)?(core|mart))$' loop
-      execute 'drop table if exists ' || t || ' cascade'; end loop;
-    end $$;
-    truncate ops.relation_state, ops.builds cascade;
+  await emptyWarehouse(database.pool);
+  await query(`
     create table raw.shop__orders (id integer primary key, buyer text, amount numeric, extra json, deleted_at timestamptz);
     insert into raw.shop__orders select i, 'b' || i % 3, i * 1.5, json_build_object('i', i) from generate_series(1, 20) i`);
 });

@@ -50,5 +50,5 @@ export const BUILD_SCHEMAS = MODEL_SCHEMAS.map((schema) => `build_${schema}`);
 /** Whether the rows are kept as ranges of validity that may not overlap (an SCD2 table). */
 export function hasValidity(spec: RelationSpec, shape: Shape): boolean {
   const type = shape.columns.find((column) => column.name === "valid")?.type ?? "";
-  return spec.key.length > 1 && spec.key.at(-1) === "valid" && /range$/.test(type);
+  return spec.key.length > 1 && spec.key.at(-1) === "valid" && type.endsWith("range");
 }

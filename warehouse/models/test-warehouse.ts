@@ -77,3 +77,14 @@ export async function touch(pool: Pool, ...relations: string[]): Promise<void> {
     [relations],
   );
 }
+
+/** Drops every relation of raw and of the models, and forgets builds. */
+export async function emptyWarehouse(pool: Pool): Promise<void> {
+  await pool.query(`do $$ declare t text; begin
+    for t in select format('%I.%I', schemaname, viewname) from pg_views where schemaname ~ '^(build_)?(staging|core|mart)$' loop
+      execute 'drop view if exists ' || t || ' cascade'; end loop;
+    for t in select format('%I.%I', schemaname, tablename) from pg_tables where schemaname ~ '^(raw|(build_)?(core|mart))$' loop
+      execute 'drop table if exists ' || t || ' cascade'; end loop;
+    end $$;
+    truncate ops.relation_state, ops.builds cascade`);
+}
