@@ -23,8 +23,10 @@ const everything = (of: Store) => JSON.stringify([[...storeFiles(of)], [...shopR
 describe("a generation", () => {
   it("is the same for the same seed and date, and another one otherwise", () => {
     expect(everything(generateStore({ date: DATE }))).toBe(everything(store));
-    expect(everything(generateStore({ date: DATE, seed: 7 }))).not.toBe(everything(store));
-    expect(everything(generateStore({ date: "2026-11-25" }))).not.toBe(everything(store));
+    expect(generateStore({ date: DATE, seed: 7 }).people[0]).not.toEqual(store.people[0]);
+    expect(generateStore({ date: "2026-11-25" }).orders[0]?.orderedAt).toBe(
+      (store.orders[0]?.orderedAt ?? 0) + 86_400_000,
+    );
   });
 
   it("keeps its people when the date moves on", () => {
@@ -111,9 +113,7 @@ describe("the people", () => {
   it("have addresses under reserved domains only", () => {
     const all = JSON.stringify([[...text], [...shopRows(store)]]);
     const domains = new Set(
-      [...all.matchAll(/[\p{L}\p{N}._+-]+(?:@|%40)([\p{L}\p{N}.-]+\p{L})/gu)].map(
-        (match) => match[1]?.toLowerCase() ?? "",
-      ),
+      [...all.matchAll(/(?:@|%40)([\p{L}\p{N}.-]*[\p{L}\p{N}])/gu)].map((match) => match[1]?.toLowerCase() ?? ""),
     );
     expect(domains.size).toBeGreaterThan(8);
     expect([...domains].filter((domain) => !/(\.example|\.test|^example\.com)$/.test(domain))).toEqual([]);
@@ -222,21 +222,15 @@ describe("the truth", () => {
     }
   });
 
-  it.each([
-    "2026-11-24",
-    "2026-12-31",
-    "2027-01-05",
-    "2027-02-28",
-    "2027-04-15",
-    "2027-06-30",
-    "2027-08-01",
-    "2028-03-01",
-  ])("has one bad month whatever the day is: %s", (date) => {
-    const { bad_month, counts } = generateStore({ date }).truth;
-    expect(counts.orders).toBe(6_919);
-    expect(bad_month.late_reviews).toBeGreaterThanOrEqual(10);
-    expect(bad_month.mean_rating).toBeLessThan(bad_month.mean_rating_otherwise - 0.5);
-  });
+  it.each(["2026-11-24", "2026-12-31", "2027-02-28", "2027-08-01", "2028-03-01"])(
+    "has one bad month whatever the day is: %s",
+    (date) => {
+      const { bad_month, counts } = generateStore({ date }).truth;
+      expect(counts.orders).toBe(6_919);
+      expect(bad_month.late_reviews).toBeGreaterThanOrEqual(10);
+      expect(bad_month.mean_rating).toBeLessThan(bad_month.mean_rating_otherwise - 0.5);
+    },
+  );
 
   it("counts the records that are broken on purpose", () => {
     const { quarantined } = store.truth;

@@ -112,6 +112,7 @@ function makeTruth(
     seed: store.seed,
     counts: {
       customers: people.length,
+      anonymous_customers: testDevices.length + devicesOf("unknown").length + devicesOf("stranger").length,
       orders: orders.length,
       order_lines: orders.reduce((sum, order) => sum + order.lines.length, 0),
       products: CATALOGUE.length,
