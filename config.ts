@@ -7,7 +7,7 @@ import type { Project } from "./domain/project.ts";
 
 export type { ConnectorSpecs } from "./config/connector-config.ts";
 export type { Environment, Settings } from "./config/settings.ts";
-export { loadSqlTree, type SqlFile } from "./config/sql-tree.ts";
+export { loadSqlTree } from "./config/sql-tree.ts";
 
 /** Absolute path of the checkout. */
 export const PACKAGE_DIRECTORY = dirname(fileURLToPath(import.meta.url));
