@@ -27,22 +27,18 @@ const run = promisify(execFile);
 
 const VERSION = "18";
 
-/** Where the data of a cluster really lie, and the superuser's password. */
-export interface Cluster {
-  data: string;
-  password: string;
-}
-
 /**
- * Finds the cluster's data, or makes them. They are made aside and renamed, so a folder that exists is complete;
- * one that is not (something else made it, or it was cut short) is set aside and said on stderr.
+ * Makes the cluster's data unless they are there, and returns the superuser's password. Data are made aside and
+ * renamed, so a folder that exists is complete; one that is not (something else made it, or it was cut short) is set
+ * aside and said.
  */
 export async function prepareCluster(
   options: PostgresOptions,
+  data: string,
   programs: PostgresPrograms,
   account: Account | null,
-): Promise<Cluster> {
-  const data = await placeData(options.directory, account);
+  say: (line: string) => void,
+): Promise<string> {
   const passwordFile = `${options.directory}.password`;
   const known = await readFile(passwordFile, "utf8")
     .then((text) => text.trim())
@@ -60,11 +56,11 @@ export async function prepareCluster(
       throw new UserError(`${options.directory} holds data of Postgres ${version}, not ${VERSION}; ${mend}`);
     }
     if (!known) await alone(programs, account, data, `alter role postgres password '${password}'`);
-    return { data, password };
+    return password;
   }
-  await setAside(data);
+  await setAside(data, say);
   await initialise(options, programs, account, data, password);
-  return { data, password };
+  return password;
 }
 
 /**
@@ -107,7 +103,7 @@ function workingFolderOf(pid: number): string {
 }
 
 /** The folder itself, or where the account can reach it when it can't enter the home; then the folder is a link. */
-async function placeData(directory: string, account: Account | null): Promise<string> {
+export async function placeData(directory: string, account: Account | null): Promise<string> {
   const entry = await lstat(directory).catch(() => null);
   if (entry?.isSymbolicLink()) {
     const target = await readlink(directory);
@@ -122,13 +118,13 @@ async function placeData(directory: string, account: Account | null): Promise<st
   return target;
 }
 
-async function setAside(data: string): Promise<void> {
+async function setAside(data: string, say: (line: string) => void): Promise<void> {
   const found = await readdir(data).catch(() => null);
   if (!found) return;
   if (found.length === 0) return await rm(data, { recursive: true });
   const aside = `${data}.broken-${new Date().toISOString().replaceAll(/[-:]|\.\d+/g, "")}`;
   await rename(data, aside);
-  process.stderr.write(`Postgres's data were incomplete and are made anew; what was there is now ${aside}.\n`);
+  say(`Postgres's data were incomplete and are made anew; what was there is now ${aside}.`);
 }
 
 async function initialise(

@@ -70,7 +70,6 @@ export async function openLink(home: string, say: (line: string) => void): Promi
   };
   const attach = async (): Promise<void> => {
     socket = await connectOrStart(home);
-    socket.on("error", () => undefined);
     closed = once(socket, "close");
     onMessage<Reply>(socket, receive);
     for (const [id, { need }] of wanted) send(socket, { type: "need", id, need });

@@ -1,5 +1,4 @@
 import type { Socket } from "node:net";
-import { createInterface } from "node:readline";
 import { CodedError, type ErrorCode, UserError } from "../domain/errors.ts";
 import type { PostgresOptions } from "./postgres.ts";
 import type { ProcessOptions } from "./program.ts";
@@ -65,7 +64,12 @@ export function send(socket: Socket, message: Request | Reply): void {
 
 /** Calls `receive` for every message, in order. */
 export function onMessage<M extends Request | Reply>(socket: Socket, receive: (message: M) => void): void {
-  createInterface({ input: socket, crlfDelay: Infinity }).on("line", (line) => receive(JSON.parse(line) as M));
+  let rest = "";
+  socket.setEncoding("utf8").on("data", (chunk) => {
+    const lines = `${rest}${chunk}`.split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) receive(JSON.parse(line) as M);
+  });
 }
 
 export function packError(error: unknown): SentError {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError } from "../domain/errors.ts";
 import { postgresAccount } from "./account.ts";
-import { endOrphans, prepareCluster } from "./cluster.ts";
+import { endOrphans, placeData, prepareCluster } from "./cluster.ts";
 import { serverEnvironment } from "./environment.ts";
 import { openLog } from "./logs.ts";
 import { findPostgresPrograms } from "./postgres-programs.ts";
@@ -22,7 +22,7 @@ export interface PostgresOptions {
   portVariable: string;
   /** Folder of its log. */
   logs: string;
-  /** A throwaway cluster skips all waits for the disk: a power cut may cost it. */
+  /** A throwaway cluster does not wait for the disk: a power cut may cost it, the end of a process does not. */
   isThrowaway?: boolean;
 }
 
@@ -45,14 +45,17 @@ const START_PATIENCE = 300_000;
  * Makes the cluster if there is none, mends what a crash left, starts Postgres and waits until it accepts connections.
  * Throws UserErrors (a taken port, no account to run as, data of another version) and the coded error
  * `warehouse_unavailable` when Postgres ends while starting.
+ *
+ * @param say called with one sentence when something was mended that a person should know
  */
-export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
+export async function startPostgres(options: PostgresOptions, say: (line: string) => void): Promise<PostgresServer> {
   await mkdir(dirname(options.directory), { recursive: true });
   const account = await postgresAccount(options.directory);
   const programs = await findPostgresPrograms(account);
-  const { data, password } = await prepareCluster(options, programs, account);
+  const data = await placeData(options.directory, account);
   await endOrphans(data, END);
   await requireFreePort(options.port, options.portVariable, `Postgres (${options.name})`);
+  const password = await prepareCluster(options, data, programs, account, say);
 
   const log = await openLog(options.logs, `${options.directory.split("/").pop()}.log`);
   const child = spawn(programs.postgres, ["-D", data, ...parameters(options)], {
@@ -101,7 +104,7 @@ function parameters({ port, isThrowaway }: PostgresOptions): string[] {
     log_parameter_max_length_on_error: 0,
     shared_buffers: "256MB",
     max_wal_size: "2GB",
-    ...(isThrowaway ? { fsync: "off", synchronous_commit: "off", full_page_writes: "off" } : {}),
+    ...(isThrowaway ? { fsync: "off", full_page_writes: "off" } : {}),
   };
   return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 }

@@ -39,12 +39,12 @@ export async function socketPath(home: string): Promise<string> {
   return join(folder, `${createHash("sha256").update(home).digest("hex").slice(0, 16)}.sock`);
 }
 
-/** A connection to the supervisor, or null when none listens. */
+/** A connection to the supervisor, or null when none listens. What breaks it later is told by its event `close`. */
 export async function connectTo(path: string): Promise<Socket | null> {
   return await new Promise((resolve) => {
     const socket = connect(path);
     socket.once("connect", () => resolve(socket));
-    socket.once("error", () => resolve(null));
+    socket.on("error", () => resolve(null));
   });
 }
 

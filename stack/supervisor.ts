@@ -111,7 +111,7 @@ async function start(need: Need): Promise<Started> {
 }
 
 async function startNeed(need: Need): Promise<Started> {
-  if (need.kind === "postgres") return await startPostgres(need.options);
+  if (need.kind === "postgres") return await startPostgres(need.options, say);
   if (need.kind === "program") return await startProgram(need.name, need.options);
   const program = await findTemporal({ path: SEARCH_PATH, cache: CACHE_FOLDER, onProgress: say });
   return await startTemporal(program, need.options);
