@@ -30,6 +30,27 @@ test("numbers that a double holds stay numbers, and digits in strings stay strin
   ]);
 });
 
+test("strings with any escapes stand beside long numbers as they were", () => {
+  const string = fc
+    .array(fc.constantFrom("\\", '"', "7", "e5", "\n", "😀", ":12345678901234567890"))
+    .map((all) => all.join(""));
+  fc.assert(
+    fc.property(fc.array(string), (strings) => {
+      const text = JSON.stringify(strings.flatMap((each) => [each, 0])).replaceAll(",0", ",12345678901234567890");
+      const value = strings.flatMap((each) => [each, new DecimalText("12345678901234567890")]);
+      expect(parseJson(text)).toEqual(value);
+    }),
+  );
+});
+
+test("a string of many megabytes beside a long number is no trouble", () => {
+  const long = 'x\\"'.repeat(4_000_000);
+  expect(parseJson(`{"a": "${long}", "b":-9007199254740993}`)).toEqual({
+    a: 'x"'.repeat(4_000_000),
+    b: new DecimalText("-9007199254740993"),
+  });
+});
+
 test("a field named __proto__ is a field", () => {
   const value = parseJson('{"__proto__": {"x": 9007199254740993}}') as object;
   expect(Object.keys(value)).toEqual(["__proto__"]);

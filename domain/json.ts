@@ -1,8 +1,11 @@
 import { DecimalText } from "./decimal.ts";
 
-/** A number that a double may not hold: 16 or more digits, or an exponent. Rare, so most texts take the plain path. */
-const SUSPECT = /[\d.]{16}|\d[eE]/;
-const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+/**
+ * A number that a double may not hold: 16 or more digits, or an exponent, where a number may stand; so the digits of a
+ * uuid or a timestamp are none, and most texts take the plain path.
+ */
+const SUSPECT = /(?:^|[:,[\s])-?(?:[\d.]{16}|[\d.]+[eE])/;
+const QUOTE_OR_NUMBER = /"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 /** Stands for a number while the text is parsed; no text from outside can hold it, since it is drawn at each start. */
 const MARK = `decimal ${globalThis.crypto?.randomUUID?.() ?? Math.random()}`;
 
@@ -13,13 +16,37 @@ const MARK = `decimal ${globalThis.crypto?.randomUUID?.() ?? Math.random()}`;
 export function parseJson(text: string): unknown {
   const plain: unknown = JSON.parse(text);
   if (!SUSPECT.test(text)) return plain;
-  const marked = text.replace(STRING_OR_NUMBER, (token) =>
-    token.startsWith('"') || isExact(token) ? token : `{"${MARK}":"${token}"}`,
-  );
+  const marked = markNumbers(text);
+  if (marked === text) return plain;
   return JSON.parse(marked, (_key, value: unknown) => {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, MARK)) return value;
     return new DecimalText((value as Record<string, string>)[MARK] as string);
   });
+}
+
+/** The text of valid JSON with every number that a double can't hold in an object of its own. */
+function markNumbers(text: string): string {
+  let marked = "";
+  let copied = 0;
+  QUOTE_OR_NUMBER.lastIndex = 0;
+  for (let match = QUOTE_OR_NUMBER.exec(text); match; match = QUOTE_OR_NUMBER.exec(text)) {
+    const [token] = match;
+    // Not matched by the expression: strings of some MB overflow its stack.
+    if (token === '"') QUOTE_OR_NUMBER.lastIndex = stringEnd(text, match.index);
+    else if (!isExact(token)) {
+      marked += `${text.slice(copied, match.index)}{"${MARK}":"${token}"}`;
+      copied = QUOTE_OR_NUMBER.lastIndex;
+    }
+  }
+  return marked + text.slice(copied);
+}
+
+function stringEnd(text: string, open: number): number {
+  for (let close = text.indexOf('"', open + 1); ; close = text.indexOf('"', close + 1)) {
+    let backslashes = 0;
+    while (text[close - 1 - backslashes] === "\\") backslashes += 1;
+    if (backslashes % 2 === 0) return close + 1;
+  }
 }
 
 function isExact(token: string): boolean {
