@@ -15,6 +15,7 @@ describe("settings", () => {
       uiPort: 8233,
       demoPostgresPort: 54330,
       databaseUrl: null,
+      analystDatabaseUrl: null,
       temporalAddress: null,
       temporalNamespace: "default",
       logLevel: "info",
@@ -43,12 +44,18 @@ describe("settings", () => {
     expect(read.logLevel).toBe("debug");
   });
 
+  it("keep the state of a project in its own folder, unless a home is named", () => {
+    expect(settings({ MIETTE_PROJECT: "/srv/shop" }).home).toBe("/srv/shop/.miette");
+    expect(settings({ MIETTE_PROJECT: "/checkout/demo" }).home).toBe("/checkout/.miette");
+  });
+
   it("tell every wrong variable at once, without its value", () => {
     const wrong = {
       MIETTE_PG_PORT: "70000",
       MIETTE_UI_PORT: "7233",
       MIETTE_DEMO_PG_PORT: "0x10",
       DATABASE_URL: "mysql://app:secret@db/miette",
+      ANALYST_DATABASE_URL: "postgres://analyst@db",
       TEMPORAL_ADDRESS: "localhost",
       MIETTE_LOG_LEVEL: "loud",
     };
@@ -58,6 +65,7 @@ describe("settings", () => {
       "MIETTE_UI_PORT: is port 7233, as MIETTE_TEMPORAL_PORT is; give each its own.",
       "MIETTE_DEMO_PG_PORT: must be a port, a whole number from 1 to 65535.",
       "DATABASE_URL: must be a URL with a database, as in postgres://user@host:5432/miette.",
+      "ANALYST_DATABASE_URL: must be a URL with a database, as in postgres://analyst@host:5432/miette.",
       "TEMPORAL_ADDRESS: must be a host and a port, as in temporal.internal:7233.",
       "MIETTE_LOG_LEVEL: must be one of fatal, error, warn, info, debug, trace, silent.",
     ]);
