@@ -7,6 +7,6 @@ select
     product_id::integer as line_number,
     product_id::text as product_ref,
     quantity::numeric as quantity,
-    round(unit_price * quantity * (1 - discount), 4) as amount,
+    unit_price::real::double precision::numeric * quantity * (1 - discount::real::double precision::numeric) as amount,
     'USD' as currency
 from raw.northwind__order_details

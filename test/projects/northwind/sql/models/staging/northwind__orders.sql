@@ -1,4 +1,4 @@
--- One row per order; its amount is the sum of its lines, net of discount.
+-- One row per order; its amount is the sum of its lines, net of discount, which the source keeps in single precision.
 -- contract: orders
 select
     orders.record_key,
@@ -8,7 +8,7 @@ select
     null::text as email_token,
     orders.order_date::timestamp at time zone 'UTC' as ordered_at,
     orders.shipped_date::timestamp at time zone 'UTC' as delivered_at,
-    coalesce(sum(round(details.unit_price * details.quantity * (1 - details.discount), 4)), 0) as amount,
+    coalesce(sum(details.unit_price::real::double precision::numeric * details.quantity * (1 - details.discount::real::double precision::numeric)), 0) as amount,
     'USD' as currency
 from raw.northwind__orders as orders
 left join raw.northwind__order_details as details
