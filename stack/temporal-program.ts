@@ -24,7 +24,7 @@ export interface TemporalSearch {
   path: string;
   /** Absolute path of the folder that keeps downloads; every home of a user shares it. */
   cache: string;
-  /** Called with one line when a download begins and ends. */
+  /** Called with one line when a download begins. */
   onProgress(line: string): void;
 }
 
