@@ -17,7 +17,7 @@ interface Rule {
   name?: RegExp;
   /** Matched against values; most of those that are not empty have to fit. */
   value?: (value: string) => boolean;
-  /** A name is believed only where values that contradict it are few; without one, the name alone decides. */
+  /** A name is believed only where some values agree; without this, the name alone decides. */
   plausible?: (value: string) => boolean;
   /** What the values look like, for `why`. */
   shape?: string;
@@ -106,7 +106,9 @@ const RULES: Rule[] = [
   },
 ];
 
+/** Share of the values that has to fit: of a shape alone, and of a name that most values could contradict. */
 const MOST = 0.6;
+const SOME = 0.2;
 
 /** Streams whose records are people: there `id` and `name` mean a person's. */
 const PEOPLE =
@@ -122,10 +124,12 @@ export function proposeLabels(fieldName: string, sampleValues: readonly string[]
   const own = columnName(fieldName);
   const name = /^(id|name)$/.test(own) && PEOPLE.test(columnName(streamName)) ? `customer_${own}` : own;
   const values = sampleValues.map((value) => value.trim()).filter((value) => value !== "");
-  const fits = (test: (value: string) => boolean) => values.filter(test).length >= values.length * MOST;
+  const fits = (test: (value: string) => boolean, share: number) => values.filter(test).length >= values.length * share;
   for (const { personal, identifier, name: pattern, value, plausible, shape } of RULES) {
     if (
-      pattern ? !pattern.test(name) || (plausible && !fits(plausible)) : values.length === 0 || !value || !fits(value)
+      pattern
+        ? !pattern.test(name) || (plausible && !fits(plausible, SOME))
+        : values.length === 0 || !value || !fits(value, MOST)
     ) {
       continue;
     }

@@ -17,8 +17,8 @@ const MORE_TEXT = -1;
  * quote rejects its row, up to the end of that line; a quote that is never closed is an error, since where the next row
  * begins is anyone's guess.
  *
- * Works on strings with indexOf: csv-parse, which goes byte by byte, took 4.3 s for 200,000 rows of 244 bytes in the same
- * setting (mixed line ends, line numbers); this takes a tenth.
+ * Works on strings with indexOf: for 200,000 rows of 244 bytes csv-parse, which goes byte by byte, took 3.1 s of CPU in the
+ * same setting (mixed line ends, line numbers), this 1.1 s.
  */
 export class DelimitedParser implements Parser {
   readonly #dialect: Dialect;

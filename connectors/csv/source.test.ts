@@ -225,3 +225,12 @@ test.skipIf(!existsSync(cdnow))("CDNOW's columns between white space hold 6,919 
   const cents = records.reduce((sum, record) => sum + Math.round(Number(record["dollars"]) * 100), 0);
   expect(cents).toBe(24409194);
 });
+
+const blns = join(data, "blns/blns.json");
+test.skipIf(!existsSync(blns))("every naughty string (in ../shared/data/blns) comes back as it was", async () => {
+  const naughty = JSON.parse(await readFile(blns, "utf8")) as string[];
+  const lines = naughty.map((text, index) => `${index},"${text.replaceAll('"', '""')}"\n`);
+  await writeFile(join(directory, "naughty.csv"), `id,text\n${lines.join("")}`);
+  const { records } = await read({ path: "naughty.csv" });
+  expect(records.map((record) => record["text"])).toEqual(naughty);
+});

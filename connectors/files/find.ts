@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { access, constants, stat } from "node:fs/promises";
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import { glob, isDynamicPattern } from "tinyglobby";
 import type { SourceOptions } from "../connector.ts";
@@ -34,7 +34,12 @@ export async function findFiles(path: string, { directory, signal }: SourceOptio
     );
   }
   const { base, pattern } = splitPattern(directory, path);
+  // The search itself passes over folders that it may not read.
+  await access(base, constants.R_OK | constants.X_OK).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "EACCES") throw fileError(base, error);
+  });
   const names = await glob(pattern, { cwd: base, onlyFiles: true, expandDirectories: false, signal });
+  signal.throwIfAborted();
   const files: FoundFile[] = [];
   for (const name of names) {
     const matched = resolve(base, name);

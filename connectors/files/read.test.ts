@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from "node:child_process";
-import { appendFile, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { appendFile, chmod, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -81,6 +81,29 @@ describe("which files are read", () => {
     expect((await read("*.jsonl")).ids).toEqual([1, 1]);
     await expect(read("d.jsonl")).rejects.toThrow(/^d\.jsonl is no regular file; set "path"/);
     await expect(read("a.jsonl/x.jsonl")).rejects.toThrow(/^a\.jsonl\/x\.jsonl: there is no such file/);
+  });
+
+  test("not without the right to read them, which is told", async () => {
+    await write("a.jsonl", 1);
+    await chmod(root, 0o755);
+    await chmod(join(directory, "a.jsonl"), 0);
+    // Root may read everything, so it becomes somebody else for this.
+    const isRoot = process.geteuid?.() === 0;
+    if (isRoot) process.seteuid?.(65534);
+    try {
+      await expect(read("a.jsonl")).rejects.toThrow(/^a\.jsonl may not be read \(EACCES\); give the user/);
+      await expect(read("a.jsonl")).rejects.toBeInstanceOf(Rejected);
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+    }
+    await chmod(directory, 0);
+    if (isRoot) process.seteuid?.(65534);
+    try {
+      await expect(read("*.jsonl")).rejects.toThrow(/ may not be read \(EACCES\)/);
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+      await chmod(directory, 0o755);
+    }
   });
 
   test("where a name has lost its file, the plain path is an error and a pattern is not", async () => {
