@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type pg from "pg";
-import { createKeyFile, openKeyFile } from "../privacy/keys.ts";
+import { createKeyFile, openKeyFile, type KeyEncryption } from "../privacy/keys.ts";
 import type { Stream, StreamSchema } from "../domain/streams.ts";
 import { finishSync, type SyncReport } from "../warehouse/landing/finish.ts";
 import { landPage, type IncomingPage } from "../warehouse/landing/land.ts";
@@ -11,15 +11,36 @@ import { planStream } from "../warehouse/landing/plan.ts";
 import { beginSync, type BeginSync } from "../warehouse/landing/sync.ts";
 import { Vault } from "../warehouse/vault.ts";
 
-/** A vault with a key file of its own. */
-export async function openTestVault(pool: pg.Pool): Promise<Vault> {
+let encryption: Promise<KeyEncryption> | undefined;
+
+/**
+ * A vault under this process's key file.
+ * @param sameKeysAs another database whose keys it takes over, so that equal values have equal tokens in both
+ */
+export async function openTestVault(pool: pg.Pool, sameKeysAs?: pg.Pool): Promise<Vault> {
+  encryption ??= makeKey();
+  if (sameKeysAs) {
+    const { rows } = await sameKeysAs.query("select purpose, version, generation, wrapped_key from vault.keys");
+    for (const { purpose, version, generation, wrapped_key } of rows as Record<string, unknown>[]) {
+      await pool.query("insert into vault.keys (purpose, version, generation, wrapped_key) values ($1, $2, $3, $4)", [
+        purpose,
+        version,
+        generation,
+        wrapped_key,
+      ]);
+    }
+  }
+  return await Vault.open(pool, await encryption);
+}
+
+async function makeKey(): Promise<KeyEncryption> {
   const directory = await mkdtemp(join(tmpdir(), "miette-key-"));
   await chmod(directory, 0o700);
   const path = join(directory, "generation-1.key");
   await createKeyFile(path);
-  const vault = await Vault.open(pool, await openKeyFile(path, 1, join(directory, "data")));
+  const key = await openKeyFile(path, 1, join(directory, "data"));
   await rm(directory, { recursive: true });
-  return vault;
+  return key;
 }
 
 /** A stream of the source `shop` under a name of its own. */

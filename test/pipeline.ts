@@ -38,7 +38,16 @@ export interface Pipeline {
 }
 
 const log = pino({ level: "silent" });
+let isSilent = false;
 let bundle: Promise<WorkflowBundle> | undefined;
+
+/** The SDK's runtime is one for the process, and takes its logger once. */
+function silenceWorkers(): void {
+  if (isSilent) return;
+  const quiet = (): void => undefined;
+  Runtime.install({ logger: { log: quiet, trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet } });
+  isSilent = true;
+}
 
 /** A Temporal namespace that nobody else uses, so that workflow ids of test files do not meet. */
 export async function createNamespace(): Promise<{ address: string; namespace: string }> {
@@ -67,11 +76,16 @@ export async function createNamespace(): Promise<{ address: string; namespace: s
 /**
  * @param directory the project's folder
  * @param env fills the `${…}` of its files
+ * @param sameKeysAs another pipeline's warehouse, whose keys it takes over
  */
-export async function openPipeline(directory: string, env: Record<string, string> = {}): Promise<Pipeline> {
-  Runtime.install({ logger: { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} } as never });
+export async function openPipeline(
+  directory: string,
+  env: Record<string, string> = {},
+  sameKeysAs?: pg.Pool,
+): Promise<Pipeline> {
+  silenceWorkers();
   const database = await createTestDatabase();
-  const vault = await openTestVault(database.pool);
+  const vault = await openTestVault(database.pool, sameKeysAs);
   const { address, namespace } = await createNamespace();
   bundle ??= bundleWorkflowCode({ workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts") });
   const connection = await NativeConnection.connect({ address });
