@@ -10,14 +10,18 @@ export interface Decoder {
   end(): string;
 }
 
+/** An encoding's name; undefined: UTF-8, or UTF-16 where a byte order mark says so; null: UTF-8, since the format has no other. */
+export type Encoding = string | undefined | null;
+
 /**
- * @param head the first bytes: where no encoding is named, a byte order mark tells UTF-16, anything else is UTF-8
+ * @param head the first bytes, for a byte order mark
  * @param name of the file, for errors
  * @throws InvalidConfig where nobody knows the encoding
  */
-export function createDecoder(encoding: string | undefined, head: Buffer, name: string): Decoder {
+export function createDecoder(encoding: Encoding, head: Buffer, name: string): Decoder {
+  if (encoding === null) return new Utf8Decoder(name, "save the file as UTF-8");
   const named = encoding ?? markedEncoding(head);
-  if (/^utf-?8$/i.test(named)) return new Utf8Decoder(name);
+  if (/^utf-?8$/i.test(named)) return new Utf8Decoder(name, 'set "encoding" in the config, such as windows-1252');
   if (iconv.encodingExists(named)) return new IconvDecoder(named, name);
   throw new InvalidConfig(
     `encoding "${named}" is not known; set it to a name such as utf-8, utf-16le, latin1, windows-1252 or shift_jis`,
@@ -33,12 +37,14 @@ function markedEncoding(head: Buffer): string {
 class Utf8Decoder implements Decoder {
   line = 1;
   readonly #name: string;
+  readonly #mend: string;
   /** Bytes of a character whose rest has not come yet. */
   #rest: Buffer = Buffer.alloc(0);
   #offset = 0;
 
-  constructor(name: string) {
+  constructor(name: string, mend: string) {
     this.#name = name;
+    this.#mend = mend;
   }
 
   decode(chunk: Buffer): string {
@@ -56,9 +62,7 @@ class Utf8Decoder implements Decoder {
     if (!isUtf8(bytes)) {
       const valid = validLength(bytes);
       const line = this.line + countLines(bytes.toString("utf8", 0, valid));
-      throw new Rejected(
-        `${this.#name} line ${line}: byte ${this.#offset + valid + 1} is not UTF-8; set "encoding" in the config, such as windows-1252`,
-      );
+      throw new Rejected(`${this.#name} line ${line}: byte ${this.#offset + valid + 1} is not UTF-8; ${this.#mend}`);
     }
     const text = bytes.toString("utf8");
     this.line += countLines(text);

@@ -1,6 +1,7 @@
 import type { Json } from "../../domain/streams.ts";
 import type { Page, ReadOptions, ReadStream } from "../connector.ts";
 import { Rejected } from "../errors.ts";
+import type { Encoding } from "./decode.ts";
 import { findFiles, type Seal } from "./find.ts";
 import { PageBuilder, type FilesCursor } from "./pages.ts";
 import type { CreateParser } from "./parser.ts";
@@ -9,7 +10,7 @@ import { openText } from "./text.ts";
 /** Files of one format: what `path` of the config names, and how their text becomes records. */
 export interface Files {
   path: string;
-  encoding: string | undefined;
+  encoding: Encoding;
   createParser: CreateParser;
 }
 

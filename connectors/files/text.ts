@@ -2,7 +2,7 @@ import { open, type FileHandle } from "node:fs/promises";
 import { pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { ConnectorError, Rejected, Unavailable } from "../errors.ts";
-import { createDecoder } from "./decode.ts";
+import { createDecoder, type Encoding } from "./decode.ts";
 import { fileError, type FoundFile, type Seal } from "./find.ts";
 
 const CHUNK_BYTES = 256 * 1024;
@@ -19,8 +19,7 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
-/** @param encoding undefined: UTF-8, or UTF-16 where a byte order mark says so */
-export async function openText(file: FoundFile, encoding: string | undefined): Promise<OpenFile> {
+export async function openText(file: FoundFile, encoding: Encoding): Promise<OpenFile> {
   const { handle, seal } = await openHandle(file);
   return { seal, text: () => readText(handle, { ...file, seal }, encoding), close: () => handle.close() };
 }
@@ -39,7 +38,7 @@ async function sealOf(handle: FileHandle): Promise<Seal> {
   return [size, mtimeMs];
 }
 
-async function* readText(handle: FileHandle, file: FoundFile, encoding: string | undefined): AsyncGenerator<string> {
+async function* readText(handle: FileHandle, file: FoundFile, encoding: Encoding): AsyncGenerator<string> {
   const head = Buffer.alloc(2);
   await handle.read(head, 0, 2, 0).catch((error: unknown) => Promise.reject(fileError(file.name, error)));
   const isGzip = head[0] === 0x1f && head[1] === 0x8b;

@@ -83,7 +83,7 @@ export const fixture: Fixture = {
           config: { path: "latin.jsonl" },
           stream: events,
           throws: Rejected,
-          message: /^latin\.jsonl line 2: byte 23 is not UTF-8/,
+          message: /^latin\.jsonl line 2: byte 23 is not UTF-8; save the file as UTF-8$/,
         },
       ],
     };

@@ -24,7 +24,7 @@ export const jsonl: Source<JsonlConfig> = {
 function filesOf({ path }: JsonlConfig): Files {
   return {
     path,
-    encoding: "utf-8",
+    encoding: null,
     createParser: (_fileName, sink) => new LineParser(sink, (line, number) => takeLine(sink, line, number)),
   };
 }
