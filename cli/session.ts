@@ -159,7 +159,8 @@ async function startWorker(
 ): Promise<void> {
   await stack.startProgram("worker", {
     command: process.execPath,
-    args: ["--import", "tsx", "worker.ts"],
+    // Short-lived records fill the young generation: with 64 MB of it, reading a file takes half the CPU time.
+    args: ["--max-semi-space-size=64", "--import", "tsx", "worker.ts"],
     cwd: PACKAGE_DIRECTORY,
     env: {
       ...environment,
