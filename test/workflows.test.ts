@@ -1,0 +1,141 @@
+import { mkdtemp, rm, writeFile, mkdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
+import { WorkflowFailedError } from "@temporalio/client";
+import { Worker } from "@temporalio/worker";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { applySchedules } from "../cli/schedules.ts";
+import { PACKAGE_DIRECTORY } from "../config.ts";
+import type { Project } from "../domain/project.ts";
+import { openPipeline, type Pipeline } from "./pipeline.ts";
+
+const CANARY = { email: "canary-7f3a@victim.test", name: "Zzyzx Canaryson", id: "canary-4711" };
+let directory: string;
+let pipeline: Pipeline;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "miette-workflows-"));
+  await mkdir(join(directory, "schemas"));
+  await mkdir(join(directory, "data"));
+  await writeFile(
+    join(directory, "miette.yaml"),
+    `name: canary
+currency: EUR
+time_zone: Europe/Paris
+sources:
+  people:
+    connector: csv
+    config: { path: data/people.csv }
+    schedule: { every: 15m }
+    streams:
+      people: { mode: upsert, key: [id], schema: schemas/people.yaml }
+  absent:
+    connector: csv
+    config: { path: data/absent.csv }
+    schedule: { cron: "0 2 * * *" }
+    streams:
+      people: { mode: upsert, key: [id], schema: schemas/people.yaml }
+`,
+  );
+  await writeFile(
+    join(directory, "schemas/people.yaml"),
+    `type: object
+required: [id, age]
+properties:
+  id: { type: string, personal: account_id, identifier: customer_id }
+  email: { type: string, personal: email, identifier: email }
+  name: { type: string, personal: name }
+  age: { type: integer }
+`,
+  );
+  // The second record breaks its schema with the canary's e-mail where a number is due.
+  await writeFile(
+    join(directory, "data/people.csv"),
+    `id,email,name,age\n${CANARY.id},${CANARY.email},${CANARY.name},40\n2,b@mail.example,B,${CANARY.email}\n`,
+  );
+  pipeline = await openPipeline(directory);
+});
+afterAll(async () => {
+  await pipeline.close();
+  await rm(directory, { recursive: true });
+});
+
+test("a source that can't be read does not keep the others from landing, and the run ends as failed with its reason", async () => {
+  const error: unknown = await pipeline.run().catch((cause: unknown) => cause);
+  expect(error).toBeInstanceOf(WorkflowFailedError);
+  expect((error as WorkflowFailedError).cause?.message).toContain("absent.csv");
+  expect((error as WorkflowFailedError).cause).toMatchObject({
+    type: "run_failed",
+    details: [
+      {
+        failed: [{ source: "absent", code: "source_rejected" }],
+        syncs: [{ source: "people", streams: [{ inserted: 1, rejected: 1 }] }],
+      },
+    ],
+  });
+});
+
+test("histories hold ids, names and counts: no value of a record, and they replay under today's code", async () => {
+  const bundle = { workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts") };
+  let replayed = 0;
+  for await (const execution of pipeline.client.workflow.list({ query: "" })) {
+    const history = await pipeline.client.workflow.getHandle(execution.workflowId, execution.runId).fetchHistory();
+    const text = historyToJSON(history);
+    const decoded = text.replaceAll(/"data":\s*"([A-Za-z0-9+/=]+)"/g, (_, data: string) =>
+      Buffer.from(data, "base64").toString("utf8"),
+    );
+    for (const value of Object.values(CANARY)) expect(decoded).not.toContain(value);
+    await Worker.runReplayHistory(bundle, JSON.parse(text) as unknown, execution.workflowId);
+    replayed += 1;
+  }
+  expect(replayed).toBeGreaterThanOrEqual(3);
+});
+
+test("a run is found in the UI by what it does, and tells stream, pages and rows", async () => {
+  const handle = pipeline.client.workflow.getHandle("sync:people");
+  const { typedSearchAttributes, raw } = await handle.describe();
+  expect(JSON.stringify(typedSearchAttributes)).toContain("people");
+  expect(raw.workflowExtendedInfo).toBeDefined();
+  const metadata = await handle.query<{ currentDetails: string }>("__temporal_workflow_metadata");
+  expect(metadata.currentDetails).toContain("| people | 1 | 2 | 1 | done |");
+});
+
+test("schedules apply creates what miette.yaml names, keeps an operator's pause, and deletes what is gone", async () => {
+  const project = await pipeline.project();
+  expect(await applySchedules(pipeline.client, project)).toEqual({
+    created: ["sync:people", "sync:absent"],
+    updated: [],
+    deleted: [],
+  });
+  await pipeline.client.schedule.getHandle("sync:people").pause("vendor is down");
+  const onlyPeople: Project = {
+    ...project,
+    sources: project.sources
+      .filter(({ name }) => name === "people")
+      .map((source) => ({ ...source, schedule: { every: "1h" } })),
+  };
+  await expect
+    .poll(() => applySchedules(pipeline.client, onlyPeople), { timeout: 20_000, interval: 1_000 })
+    .toMatchObject({ updated: ["sync:people"] });
+  const { spec, state, policies } = await pipeline.client.schedule.getHandle("sync:people").describe();
+  expect(spec.intervals).toMatchObject([{ every: 3_600_000 }]);
+  expect(state).toMatchObject({ paused: true, note: "vendor is down" });
+  expect(policies).toMatchObject({ overlap: "SKIP", catchupWindow: 3_600_000 });
+  await expect(pipeline.client.schedule.getHandle("sync:absent").describe()).rejects.toThrow();
+});
+
+test("a scheduled sync lands and then has the models built", async () => {
+  await pipeline.client.schedule.getHandle("sync:people").trigger();
+  await expect
+    .poll(
+      async () => {
+        const ids: string[] = [];
+        for await (const each of pipeline.client.workflow.list({ query: "ExecutionStatus = 'Completed'" }))
+          ids.push(each.workflowId);
+        return ids;
+      },
+      { timeout: 40_000, interval: 500 },
+    )
+    .toEqual(expect.arrayContaining([expect.stringMatching(/^sync:people-20/), "build"]));
+});
