@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type pg from "pg";
 import type { IdentityRules } from "../domain/project.ts";
 import { inTransaction } from "./database.ts";
+import { recordChange } from "./relation-state.ts";
 import type { Vault } from "./vault.ts";
 
 /**
@@ -29,12 +30,13 @@ export async function refreshBlocked(pool: pg.Pool, vault: Vault, rules: Identit
   }
   await inTransaction(pool, async (client) => {
     const tokens = blocked.map(({ token }) => token);
-    await client.query("delete from ops.blocked_identifiers where token <> all($1)", [tokens]);
-    await client.query(
+    const gone = await client.query("delete from ops.blocked_identifiers where token <> all($1)", [tokens]);
+    const come = await client.query(
       `insert into ops.blocked_identifiers (token, kind) select * from unnest($1::text[], $2::text[])
        on conflict (token) do nothing`,
       [tokens, blocked.map(({ kind }) => kind)],
     );
+    if (gone.rowCount || come.rowCount) await recordChange(client, "ops.blocked_identifiers");
     await client.query(
       "insert into ops.notes (name, value) values ('blocked identifiers', $1) on conflict (name) do update set value = excluded.value",
       [state],

@@ -9,7 +9,7 @@ import type { ModelNode } from "./models/relation.ts";
 /** Identity resolution as a node of the model graph: reads the contracts, writes who is who and why. */
 export const identityNode: ModelNode = {
   name: "identity",
-  inputs: INPUTS,
+  inputs: [...INPUTS, "ops.blocked_identifiers"],
   outputs: [PEOPLE, IDENTIFIERS, RECORD_OWNERS, MERGES, CONFLICTS],
   version: "1",
   async compute(context) {

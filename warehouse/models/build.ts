@@ -3,7 +3,9 @@ import type { ClientBase, Pool } from "pg";
 import { CodedError } from "../../domain/errors.ts";
 import { quoteName } from "../database.ts";
 import { BUILD_SCHEMAS, buildName, readShapes } from "./catalog.ts";
-import type { Graph, Step } from "./graph.ts";
+import type { Graph } from "./graph.ts";
+import { statementError } from "./sql-errors.ts";
+import type { Step } from "./steps.ts";
 
 /** A build as `ops.builds` keeps it between its activities. */
 export interface Build {
@@ -106,24 +108,37 @@ export function inputName(build: Build, relation: string): string {
 }
 
 /** The versions of the inputs that are read as published, or as landed; 0 for one that has none yet. */
-export async function readVersions(client: ClientBase, build: Build, step: Step): Promise<Record<string, number>> {
+export async function readVersions(
+  client: ClientBase,
+  graph: Graph,
+  build: Build,
+  step: Step,
+): Promise<Record<string, number>> {
   const inputs = step.inputs.filter((input) => !build.relations.has(input));
   const { rows } = await client.query<{ relation: string; version: number }>(
     "select relation, version::float8 as version from ops.relation_state where relation = any ($1)",
-    [inputs],
+    [inputs.map((input) => versionedBy(graph, input))],
   );
   const versions = new Map(rows.map((row) => [row.relation, row.version]));
-  return Object.fromEntries(inputs.map((input) => [input, versions.get(input) ?? 0]));
+  return Object.fromEntries(inputs.map((input) => [input, versions.get(versionedBy(graph, input)) ?? 0]));
+}
+
+/** The relation under whose name the version of an input is kept. */
+export function versionedBy(graph: Graph, input: string): string {
+  return graph.raw.get(input)?.changesWith ?? input;
 }
 
 /** Runs `work` while no other attempt at the same thing runs, whether in this process or left over from a dead one. */
 export async function withAttemptLock<T>(
   pool: Pool,
+  buildId: string,
   what: string,
   work: (client: ClientBase) => Promise<T>,
 ): Promise<T> {
-  const client = await pool.connect();
-  const key = createHash("sha256").update(what).digest().readBigInt64BE().toString();
+  const client = await pool.connect().catch((error: unknown) => {
+    throw statementError(error, { file: what });
+  });
+  const key = createHash("sha256").update(`${buildId} ${what}`).digest().readBigInt64BE().toString();
   let broken = false;
   try {
     // Taken before the transaction, whose snapshot then sees what the other attempt has committed.
@@ -131,7 +146,7 @@ export async function withAttemptLock<T>(
     return await work(client);
   } catch (error) {
     broken = true;
-    throw error;
+    throw statementError(error, { file: what });
   } finally {
     if (!broken) await client.query("select pg_advisory_unlock($1)", [key]).catch(() => (broken = true));
     // After an error the connection may hold the lock or a transaction: closing it frees both.

@@ -4,7 +4,7 @@ import { CONTRACT_TYPES, type Contract } from "../contracts.ts";
 import { quoteName } from "../database.ts";
 import { inputName, quoteRelation, type Build } from "./build.ts";
 import { buildName, readShapes, type Shape } from "./catalog.ts";
-import type { ContractStep } from "./graph.ts";
+import type { ContractStep } from "./steps.ts";
 import { statementError } from "./sql-errors.ts";
 
 type Member = ContractStep["members"][number];

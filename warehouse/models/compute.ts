@@ -12,7 +12,8 @@ import {
 } from "./build.ts";
 import { buildName, readShapes } from "./catalog.ts";
 import { checkMember, computeContract, explainNull } from "./compute-contract.ts";
-import type { Graph, Step } from "./graph.ts";
+import type { Graph } from "./graph.ts";
+import type { Step } from "./steps.ts";
 import type { RelationSpec } from "./relation.ts";
 import { redirect } from "./rewrite.ts";
 import { statementError } from "./sql-errors.ts";
@@ -29,7 +30,7 @@ export interface ComputeResult {
  * over staging. A retry computes all of it again, so that no line appears without its order.
  */
 export async function computeContracts(pool: Pool, graph: Graph, buildId: string): Promise<ComputeResult[]> {
-  return await withAttemptLock(pool, `${buildId} contracts`, async (client) => {
+  return await withAttemptLock(pool, buildId, "contracts", async (client) => {
     const build = await readActiveBuild(client, graph, buildId);
     const steps = graph.steps.filter((step) => step.isSnapshot && build.relations.has(step.name));
     if (steps.every((step) => build.relations.get(step.name)!.isComputed)) return recordedResults(build, steps);
@@ -71,7 +72,7 @@ export async function computeModel(
   buildId: string,
   stepName: string,
 ): Promise<ComputeResult> {
-  return await withAttemptLock(pool, `${buildId} ${stepName}`, async (client) => {
+  return await withAttemptLock(pool, buildId, stepName, async (client) => {
     const build = await readActiveBuild(client, graph, buildId);
     const step = graph.steps.find((other) => other.name === stepName);
     if (!step || !step.outputs.every((spec) => build.relations.has(spec.name))) {
@@ -90,7 +91,7 @@ export async function computeModel(
 /** Inside a transaction: computes as the role `transformer`, and records rows and the versions of what was read. */
 async function computeStep(client: ClientBase, graph: Graph, build: Build, step: Step): Promise<ComputeResult> {
   const start = performance.now();
-  const versions = await readVersions(client, build, step);
+  const versions = await readVersions(client, graph, build, step);
   // A server that checks now and then notices a dead client during a long statement, and frees its locks.
   await client.query(`set local search_path = pg_catalog; set local jit = off; set local work_mem = '64MB';
     set local client_connection_check_interval = '2s'; set local role transformer`);

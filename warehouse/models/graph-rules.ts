@@ -1,6 +1,6 @@
 import { UserError } from "../../domain/errors.ts";
 import type { Contract } from "../contracts.ts";
-import type { Step } from "./graph.ts";
+import type { Step } from "./steps.ts";
 import type { Model } from "./model.ts";
 import { placeAt } from "./syntax.ts";
 

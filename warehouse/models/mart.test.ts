@@ -184,7 +184,7 @@ describe("a second build", () => {
     );
     await touch(database.pool, "raw.shop__orders");
     await expect(build(database.pool, graph)).rejects.toThrow(
-      /amounts_have_a_rate \(sql\/checks\/amounts_have_a_rate\.sql\): 1 rows/,
+      /amounts_have_a_rate \(sql\/checks\/amounts_have_a_rate\.sql\): 1 row\./,
     );
     expect(await rows("select count(*)::int as n from mart.fct_orders")).toEqual([{ n: 3 }]);
     await database.pool.query("delete from raw.shop__orders where order_number = 'A4'");

@@ -1,5 +1,5 @@
 import type { ClientBase } from "pg";
-import type { Build } from "./build.ts";
+import { versionedBy, type Build } from "./build.ts";
 import type { Graph } from "./graph.ts";
 import type { RowChanges } from "./publish-rows.ts";
 
@@ -36,7 +36,10 @@ export async function recordStates(
       if (!computed) continue;
       // Inputs of this build come before in the steps' order, so their versions are those just published.
       const inputs = Object.fromEntries(
-        step.inputs.map((input) => [input, computed.inputVersions[input] ?? versions.get(input) ?? 0]),
+        step.inputs.map((input) => [
+          input,
+          computed.inputVersions[input] ?? versions.get(versionedBy(graph, input)) ?? 0,
+        ]),
       );
       const settings = Object.fromEntries(step.settings.map((name) => [name, build.settings[name]]));
       const counts = published.rows.get(spec.name);

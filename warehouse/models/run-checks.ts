@@ -1,9 +1,12 @@
 import type { ClientBase, Pool } from "pg";
+import { UserError } from "../../domain/errors.ts";
 import { inTransaction } from "../database.ts";
+import { MODEL_SCHEMAS, readShapes } from "./catalog.ts";
 import type { Check } from "./check.ts";
 import type { Graph } from "./graph.ts";
 import { redirect } from "./rewrite.ts";
 import { statementError } from "./sql-errors.ts";
+import { placeAt } from "./syntax.ts";
 
 export interface CheckResult {
   name: string;
@@ -15,13 +18,24 @@ export interface CheckResult {
   rows: number;
 }
 
-/** Runs every check against the published state, as a role that only reads. */
+/**
+ * Runs every check against the published state, as a role that only reads. Throws a UserError where a check reads a
+ * relation that was never built.
+ */
 export async function runChecks(pool: Pool, graph: Graph): Promise<CheckResult[]> {
-  return await inTransaction(
-    pool,
-    (client) => countBreaches(client, graph.checks),
-    "begin isolation level repeatable read read only",
-  );
+  const work = async (client: ClientBase) => {
+    const shapes = await readShapes(client, MODEL_SCHEMAS);
+    for (const { readings, statement } of graph.checks) {
+      const missing = readings.find(({ relation }) => !shapes.has(relation));
+      if (!missing) continue;
+      const mend = `reads ${missing.relation}, which was never built; run "miette build" first.`;
+      throw new UserError(mend, placeAt(statement, missing.location));
+    }
+    return await countBreaches(client, graph.checks);
+  };
+  return await inTransaction(pool, work, "begin isolation level repeatable read read only").catch((error: unknown) => {
+    throw statementError(error, { file: "check" });
+  });
 }
 
 /** Inside a transaction: runs checks as the role `transformer`, unable to write. */

@@ -1,6 +1,7 @@
 import { UserError } from "../../domain/errors.ts";
 import { closest } from "./graph-rules.ts";
-import type { Graph, Step } from "./graph.ts";
+import type { Graph } from "./graph.ts";
+import type { Step } from "./steps.ts";
 
 /**
  * The steps that selectors name: `fct_orders`, `mart.fct_orders`, a layer (`mart`), a node; `+x` with all it is built

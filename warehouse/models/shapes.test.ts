@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../test/database.ts";
 import { build, emptyWarehouse, graphOf, sqlFile as sql, touch } from "./test-warehouse.ts";
+import { runChecks } from "./run-checks.ts";
 import type { ModelFile } from "./syntax.ts";
 
 let database: TestDatabase;
@@ -330,6 +331,39 @@ describe("a plan", () => {
       "mart.ages": "full: the reporting currency changed",
     });
     expect(await query("select distinct currency from mart.ages")).toEqual([{ currency: "USD" }]);
+  });
+
+  test("sees what lands in a raw table's history, which moves with the table", async () => {
+    await query("create table raw.shop__orders__history (id integer, amount numeric)");
+    const past = sql(
+      "models/staging/shop__past.sql",
+      "-- One row per superseded order.\nselect id, amount from raw.shop__orders__history",
+    );
+    const pasts = sql(
+      "models/core/pasts.sql",
+      "-- One row per order with a past.\n-- key: id\nselect id, count(*) as versions from staging.shop__past group by id",
+    );
+    await run([past, pasts]);
+    await query("insert into raw.shop__orders__history values (1, 2), (1, 3)");
+    await touch(database.pool, "raw.shop__orders");
+    expect(reasons((await run([past, pasts])).plan)["staging.shop__past"]).toBe(
+      "full: raw.shop__orders__history changed",
+    );
+    expect(await query("select id, versions::int from core.pasts")).toEqual([{ id: 1, versions: 2 }]);
+    expect((await run([past, pasts])).plan.buildId).toBeNull();
+  });
+
+  test("of a part runs the checks whose relations are there; checking alone names what is not", async () => {
+    const check = sql(
+      "checks/large.sql",
+      "-- Orders are large.\n-- severity: error\nselect id from mart.large_orders where amount < 15",
+    );
+    const { published } = await run([...FILES, check], { select: ["core.buyers", "+core.orders"] });
+    expect(published!.checks).toEqual([]);
+    await expect(runChecks(database.pool, await graphOf([...FILES, check]))).rejects.toThrow(
+      'sql/checks/large.sql:3: reads mart.large_orders, which was never built; run "miette build" first.',
+    );
+    expect((await run([...FILES, check])).published!.checks).toMatchObject([{ name: "large", rows: 0 }]);
   });
 
   test("of a part asks for what the part needs", async () => {
