@@ -1,5 +1,4 @@
 import { spawn, type StdioOptions } from "node:child_process";
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { Socket } from "node:net";
@@ -11,7 +10,7 @@ import { ownEnvironment } from "./environment.ts";
 import { openLog } from "./logs.ts";
 import { type Need, onMessage, type Ready, type Reply, send, type StackStatus, unpackError } from "./messages.ts";
 import { describeExit, type Exit, exitOf } from "./process.ts";
-import { connectTo, runFolder, socketPath } from "./run-folder.ts";
+import { closeOf, connectTo, PROCESSES, runFolder, socketPath } from "./run-folder.ts";
 
 const SUPERVISOR = fileURLToPath(new URL("supervisor.ts", import.meta.url));
 
@@ -42,10 +41,12 @@ interface Wanted {
 export async function openLink(home: string, say: (line: string) => void): Promise<Link> {
   const wanted = new Map<number, Wanted>();
   let lastId = 0;
-  let isAnswered = false;
+  let isLeased = false;
+  let isDetaching = false;
   let isOver = false;
   let socket: Socket;
-  let closed: Promise<unknown>;
+  let closed: Promise<void>;
+  let tellLeased = (): void => undefined;
   let tellEnded = (): void => undefined;
   const ended = new Promise<void>((resolve) => (tellEnded = resolve));
   let tellDetached = (): void => undefined;
@@ -53,14 +54,13 @@ export async function openLink(home: string, say: (line: string) => void): Promi
   const receive = (reply: Reply): void => {
     if (reply.type === "line") say(reply.line);
     if (reply.type === "detached") tellDetached();
-    if (reply.type === "ready" || reply.type === "failed") isAnswered = true;
+    if (reply.type === "leased") tellLeased();
     if (reply.type === "ready") wanted.get(reply.id)?.resolve(reply.ready);
     if (reply.type === "failed") {
       wanted.get(reply.id)?.reject(unpackError(reply.error));
       wanted.delete(reply.id);
     }
-    // A supervisor that was ending for others when this command came has answered nothing: the next one will.
-    if (reply.type === "stopping" && isAnswered && !isOver) end("the servers were stopped by another command.");
+    if (reply.type === "stopping" && isLeased && !isOver) end("the servers were stopped by another command.");
   };
   const end = (reason: string): void => {
     isOver = true;
@@ -69,13 +69,23 @@ export async function openLink(home: string, say: (line: string) => void): Promi
     tellEnded();
   };
   const attach = async (): Promise<void> => {
-    socket = await connectOrStart(home);
-    closed = once(socket, "close");
-    onMessage<Reply>(socket, receive);
+    // A supervisor that is ending for others gives no lease; the one after it does.
+    isLeased = false;
+    while (!isLeased) {
+      socket = await connectOrStart(home);
+      closed = closeOf(socket);
+      const leased = new Promise<void>((resolve) => (tellLeased = () => resolve(void (isLeased = true))));
+      onMessage<Reply>(socket, receive);
+      send(socket, { type: "lease" });
+      await Promise.race([leased, closed]);
+    }
+    // The command left while there was no supervisor.
+    if (isOver) return void socket!.destroy();
     for (const [id, { need }] of wanted) send(socket, { type: "need", id, need });
+    if (isDetaching) send(socket, { type: "detach" });
     void closed.then(async () => {
       if (isOver) return;
-      if (isAnswered) say("The supervisor of the servers ended unexpectedly; it is started again.");
+      say("The supervisor of the servers ended unexpectedly; it is started again.");
       await attach().catch((error: Error) => end(error.message));
     });
   };
@@ -90,6 +100,7 @@ export async function openLink(home: string, say: (line: string) => void): Promi
       });
     },
     async detach() {
+      isDetaching = true;
       const detached = new Promise<void>((resolve) => (tellDetached = resolve));
       send(socket, { type: "detach" });
       await detached;
@@ -109,7 +120,7 @@ export async function askStatus(home: string): Promise<StackStatus | null> {
   if (!socket) return null;
   const status = new Promise<StackStatus | null>((resolve) => {
     onMessage<Reply>(socket, (reply) => reply.type === "status" && resolve(reply.status));
-    socket.once("close", () => resolve(null));
+    void closeOf(socket).then(() => resolve(null));
   });
   send(socket, { type: "status" });
   return await status.finally(() => socket.destroy());
@@ -117,11 +128,11 @@ export async function askStatus(home: string): Promise<StackStatus | null> {
 
 /** Ends a home's servers whoever uses them; false when none ran. What a killed supervisor left is ended too. */
 export async function stopSupervisor(home: string): Promise<boolean> {
-  const isLeftOver = (await readFile(join(home, "run", "processes.json"), "utf8").catch(() => "[]")) !== "[]";
+  const isLeftOver = (await readFile(join(await runFolder(home), PROCESSES), "utf8").catch(() => "[]")) !== "[]";
   let socket = await connectTo(await socketPath(home));
   if (!socket && !isLeftOver) return false;
   socket ??= await connectOrStart(home);
-  const closed = once(socket.resume(), "close");
+  const closed = closeOf(socket.resume());
   send(socket, { type: "stop" });
   await closed;
   return true;

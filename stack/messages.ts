@@ -33,8 +33,9 @@ export interface StackStatus {
   services: ServiceStatus[];
 }
 
-/** From a command to the supervisor. The connection itself is the lease: it ends with the process that holds it. */
+/** From a command to the supervisor. The lease is bound to the connection, so it ends with the process that holds it. */
 export type Request =
+  | { type: "lease" }
   | { type: "need"; id: number; need: Need }
   | { type: "detach" }
   | { type: "status" }
@@ -42,6 +43,7 @@ export type Request =
   | { type: "stop" };
 
 export type Reply =
+  | { type: "leased" }
   | { type: "ready"; id: number; ready: Ready }
   | { type: "failed"; id: number; error: SentError }
   | { type: "detached" }

@@ -96,7 +96,9 @@ test("a first start makes a UTF-8 cluster on the loopback, with a password, whos
   ]);
   await expect(query(url.replace(/:[0-9a-f]+@/, ":wrong@"), "select 1")).rejects.toMatchObject({ code: "28P01" });
   await expect(query(url, "select 'ada@example.com'::int")).rejects.toMatchObject({ code: "22P02" });
-  await expect(query(url, "do $$ begin raise warning 'ada@example.com'; perform 1/0; end $$")).rejects.toThrow();
+  await expect(query(url, "do $$ begin raise warning 'ada@example.com'; perform 1/0; end $$")).rejects.toMatchObject({
+    code: "22012",
+  });
   const log = await readFile(join(home, "logs", "postgres.log"), "utf8");
   expect(log).toContain("ready to accept connections");
   expect(log).not.toContain("ada@example.com");

@@ -8,6 +8,9 @@ import { UserError } from "../domain/errors.ts";
 /** macOS allows 103 bytes in the path of a socket, Linux 107. */
 const MAX_SOCKET_PATH = 100;
 
+/** In the run folder: the processes that a supervisor started, for the one after it. */
+export const PROCESSES = "processes.json";
+
 /** Makes the folder of a home that holds what lives no longer than its servers: the lock, the socket, their list. */
 export async function runFolder(home: string): Promise<string> {
   const folder = join(home, "run");
@@ -46,6 +49,11 @@ export async function connectTo(path: string): Promise<Socket | null> {
     socket.once("connect", () => resolve(socket));
     socket.on("error", () => resolve(null));
   });
+}
+
+/** Resolves when a connection has ended, also by an error: `once` of node:events would throw that instead. */
+export function closeOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => void socket.once("close", () => resolve()));
 }
 
 export async function canConnect(path: string): Promise<boolean> {

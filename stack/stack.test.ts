@@ -112,13 +112,15 @@ test("what is killed while the stack is up is started again, and said", async ()
 test("a killed supervisor is replaced, and what it left running with it", async () => {
   const settings = await newHomeWithoutTemporal();
   const stack = await attachStack(settings, silent);
-  const old = (await stackStatus(settings.home))!.pid;
-  const postgres = identifyProcess(await pidOf(settings.home, "Postgres"))!;
-  process.kill(old, "SIGKILL");
-  await expect.poll(() => pidOf(settings.home, "Postgres"), { timeout: 30_000 }).toBeGreaterThan(0);
-  expect((await stackStatus(settings.home))!.pid).not.toBe(old);
-  expect(isRunning(postgres)).toBe(false);
-  expect(await answer(stack)).toEqual({ one: 1 });
+  for (let round = 0; round < 3; round++) {
+    const old = (await stackStatus(settings.home))!.pid;
+    const postgres = identifyProcess(await pidOf(settings.home, "Postgres"))!;
+    process.kill(old, "SIGKILL");
+    await expect.poll(() => pidOf(settings.home, "Postgres"), { timeout: 30_000 }).toBeGreaterThan(0);
+    expect((await stackStatus(settings.home))!.pid).not.toBe(old);
+    expect(isRunning(postgres)).toBe(false);
+    expect(await answer(stack)).toEqual({ one: 1 });
+  }
   await stack.stop();
   expect(await stackStatus(settings.home)).toBeNull();
 });

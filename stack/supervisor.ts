@@ -1,4 +1,5 @@
-import { chmod, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { renameSync, writeFileSync } from "node:fs";
+import { chmod, readFile, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,7 +10,7 @@ import { type Need, onMessage, packError, type Ready, type Request, send } from 
 import { startPostgres } from "./postgres.ts";
 import { type EndSteps, endProcess, type ProcessIdentity, type RunningServer } from "./process.ts";
 import { startProgram } from "./program.ts";
-import { canConnect, runFolder, socketPath } from "./run-folder.ts";
+import { canConnect, PROCESSES, runFolder, socketPath } from "./run-folder.ts";
 import { startTemporal } from "./temporal.ts";
 import { findTemporal } from "./temporal-program.ts";
 
@@ -40,6 +41,7 @@ interface Service {
 const home = process.argv[2] ?? "";
 const folder = await runFolder(home);
 const path = await socketPath(home);
+const processesFile = join(folder, PROCESSES);
 const services = new Map<string, Service>();
 const sockets = new Set<Socket>();
 const leases = new Set<Holder>();
@@ -64,6 +66,7 @@ function accept(socket: Socket): void {
     void release(socket);
   });
   onMessage<Request>(socket, (request) => {
+    if (request.type === "lease") lease(socket);
     if (request.type === "need") void serve(socket, request.id, request.need);
     if (request.type === "leave") void release(socket).then(() => socket.end());
     if (request.type === "stop") void endAll();
@@ -72,8 +75,13 @@ function accept(socket: Socket): void {
   });
 }
 
-async function serve(socket: Socket, id: number, need: Need): Promise<void> {
+function lease(socket: Socket): void {
+  if (isEnding) return;
   leases.add(socket);
+  send(socket, { type: "leased" });
+}
+
+async function serve(socket: Socket, id: number, need: Need): Promise<void> {
   try {
     const ready = await hold(socket, need);
     send(socket, { type: "ready", id, ready });
@@ -106,7 +114,7 @@ async function hold(socket: Socket, need: Need): Promise<Ready> {
 async function start(need: Need): Promise<Started> {
   const started = await startNeed(need);
   running.set(need.name, { identity: started.identity, end: started.end });
-  await remember();
+  remember();
   return started;
 }
 
@@ -124,7 +132,8 @@ function detach(socket: Socket): void {
 }
 
 async function release(holder: Holder): Promise<void> {
-  leases.delete(holder);
+  // A connection without a lease, which only asked for the status, ends nothing.
+  if (!leases.delete(holder)) return;
   for (const { holders } of services.values()) holders.delete(holder);
   if (leases.size === 0) return await endAll();
   await endServices([...services.values()].filter(({ holders }) => holders.size === 0));
@@ -142,7 +151,7 @@ async function endService(service: Service): Promise<void> {
     await kept?.stop();
     services.delete(service.need.name);
     running.delete(service.need.name);
-    await remember();
+    remember();
   })();
   await service.ending;
 }
@@ -158,7 +167,7 @@ async function endAll(): Promise<void> {
   await rm(path, { force: true });
   for (const socket of sockets) send(socket, { type: "stopping" });
   await endServices([...services.values()]);
-  await rm(join(folder, "processes.json"), { force: true });
+  await rm(processesFile, { force: true });
   await releaseLock();
   process.exit(0);
 }
@@ -187,15 +196,17 @@ async function becomeTheOnlyOne(): Promise<() => Promise<void>> {
   }
 }
 
-/** Which processes to end if this one is killed, for the next supervisor. */
-async function remember(): Promise<void> {
-  const file = join(folder, "processes.json");
-  await writeFile(`${file}.new`, JSON.stringify([...running.values()]), { mode: 0o600 });
-  await rename(`${file}.new`, file);
+/**
+ * Which processes to end if this one is killed, for the next supervisor. Written in one go, since several servers
+ * start at once.
+ */
+function remember(): void {
+  writeFileSync(`${processesFile}.new`, JSON.stringify([...running.values()]), { mode: 0o600 });
+  renameSync(`${processesFile}.new`, processesFile);
 }
 
 async function endOrphans(): Promise<void> {
-  const text = await readFile(join(folder, "processes.json"), "utf8").catch(() => "[]");
+  const text = await readFile(processesFile, "utf8").catch(() => "[]");
   const left = JSON.parse(text) as { identity: ProcessIdentity; end: EndSteps }[];
   await Promise.all(left.map(({ identity, end }) => endProcess(identity, end)));
 }
