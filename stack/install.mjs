@@ -39,7 +39,7 @@ export function install(checkout) {
   try {
     if (isInstalled(checkout)) return;
     process.stderr.write("Installing the dependencies (npm ci) …\n");
-    const args = ["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"];
+    const args = ["ci", "--include=dev", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
     // npm tells its scripts where it is itself, which may not be on the PATH.
     const npm = process.env.npm_execpath;
     const [command, first] = npm?.endsWith("npm-cli.js") ? [process.execPath, [npm]] : ["npm", []];
