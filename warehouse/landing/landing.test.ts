@@ -212,6 +212,27 @@ test("no plaintext of a personal field reaches a column, and the same person has
   expect(JSON.stringify(stored)).not.toMatch(/canary/i);
 });
 
+test("a field that is absent is null where the schema does not require it, and its record is rejected where it does", async () => {
+  const schema: StreamSchema = {
+    type: "object",
+    required: ["id", "country"],
+    properties: { id: { type: "integer" }, country: { type: ["string", "null"] }, amount: { type: "number" } },
+  };
+  const stream = testStream(schema);
+  const records = [{ id: 1, country: null }, { id: 2 }, { id: 3, country: "FR", amount: null }];
+  expect(await syncPages(database.pool, vault, stream, [{ records }])).toMatchObject({ inserted: 1, rejected: 2 });
+  const landed = await database.pool.query(`select id, country, amount from raw.shop__${stream.name}`);
+  expect(landed.rows).toEqual([{ id: "1", country: null, amount: null }]);
+  const rejected = await database.pool.query(
+    "select reason, pointer from ops.quarantine where stream = $1 order by reason",
+    [stream.name],
+  );
+  expect(rejected.rows).toEqual([
+    { reason: "missing_field", pointer: "/country" },
+    { reason: "null_not_allowed", pointer: "/amount" },
+  ]);
+});
+
 test("a record that breaks its schema is sealed in quarantine with its reason and place, and the sync goes on", async () => {
   const stream = testStream(people);
   const report = await syncPages(database.pool, vault, stream, [

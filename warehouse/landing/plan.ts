@@ -17,6 +17,8 @@ export interface Column {
 export interface FieldPlan {
   name: string;
   schema: FieldSchema;
+  /** Whether a record without the field is rejected; else its absence is read as null. */
+  isRequired: boolean;
   type: FieldType;
   /** Keywords beyond type, format and decimal, compiled; null where there are none. */
   validate: ValidateFunction | null;
@@ -75,9 +77,11 @@ export function planStream(
   textual: boolean,
   options: { kinds: string[]; defaultCountry: string | null },
 ): StreamPlan {
+  const required = new Set(stream.schema.required);
   const fields = Object.entries(stream.schema.properties).map(([name, schema]): FieldPlan => ({
     name,
     schema,
+    isRequired: required.has(name),
     type: fieldType(schema, textual),
     validate: compileConstraints(schema),
     remains: remainColumns(columnName(name), schema),

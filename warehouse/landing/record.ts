@@ -1,7 +1,9 @@
 import type { Naming } from "../../privacy/tokens.ts";
 import { normaliseIdentifier } from "../../privacy/normalise.ts";
 import type { FieldPlan, StreamPlan } from "./plan.ts";
-import { canonicalJson, Rejection } from "./values.ts";
+import { canonicalJson, type Parsed, Rejection } from "./values.ts";
+
+const MISSING = new Rejection("missing_field");
 
 /** A record that fits its schema: known by key and content, still in plaintext, in memory only. */
 export interface Prepared {
@@ -55,12 +57,9 @@ export function prepareRecord(
   const values: (string | null)[] = [];
   let refused: { reason: string; pointer: string } | undefined;
   for (const field of plan.fields) {
-    const parsed = field.type.parse(Object.hasOwn(record, field.name) ? record[field.name] : undefined);
+    const parsed = readField(field, Object.hasOwn(record, field.name) ? record[field.name] : undefined);
     if (parsed instanceof Rejection) {
-      refused ??= {
-        reason: isMissing(record, field) ? "missing_field" : parsed.reason,
-        pointer: pointerTo(field.name),
-      };
+      refused ??= { reason: parsed.reason, pointer: pointerTo(field.name) };
       values.push(null);
       continue;
     }
@@ -93,8 +92,9 @@ export function isRefused(result: Prepared | Refused): result is Refused {
   return "reason" in result;
 }
 
-function isMissing(record: Record<string, unknown>, field: FieldPlan): boolean {
-  return !Object.hasOwn(record, field.name) || record[field.name] === undefined;
+function readField(field: FieldPlan, value: unknown): Parsed {
+  if (value !== undefined) return field.type.parse(value);
+  return field.isRequired ? MISSING : null;
 }
 
 function brokenConstraint(field: FieldPlan, text: string, value: unknown): string | null {
