@@ -15,6 +15,10 @@ const log = pino({ name: "worker", level: settings.logLevel });
 if (!settings.databaseUrl || !settings.temporalAddress) {
   throw new Error("the worker needs DATABASE_URL and TEMPORAL_ADDRESS; npm start sets them for the embedded servers");
 }
+// Whoever supervises this process has died: the next supervisor starts a worker of its own, which need not wait for this
+// one, since work that is cut off at any instant is taken up where it committed last.
+process.once("disconnect", () => process.exit(1));
+process.channel?.unref();
 Runtime.install({
   shutdownSignals: ["SIGINT", "SIGTERM"],
   logger: { ...console, log: () => undefined, trace: () => undefined, debug: () => undefined, info: () => undefined },

@@ -1,12 +1,24 @@
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../domain/errors.ts";
 
 /** Every embedded server listens here and nowhere else. */
 export const LOOPBACK = "127.0.0.1";
 
-/** Throws a UserError that names the port and the variable that changes it, when another program has it. */
+/** A closed connection keeps its port for 60 s on Linux, and half of that elsewhere; in milliseconds. */
+const CLOSING = 65_000;
+
+/**
+ * Throws a UserError that names the port and the variable that changes it, when another program serves there. The system
+ * lends ports (on Linux those from 32768 on) to outgoing connections: a port that one of them has is waited for.
+ */
 export async function requireFreePort(port: number, variable: string, server: string): Promise<void> {
-  const code = await tryPort(port);
+  const deadline = Date.now() + CLOSING;
+  let code = await tryPort(port);
+  while (code === "EADDRINUSE" && Date.now() < deadline && !(await isServed(port))) {
+    await sleep(100);
+    code = await tryPort(port);
+  }
   if (code === null) return;
   const reason = code === "EADDRINUSE" ? "is taken by another program" : `cannot be opened (${code})`;
   throw new UserError(`port ${port} for ${server} ${reason}; set ${variable} to a free one.`);
@@ -21,6 +33,20 @@ export async function freePort(): Promise<number> {
       const address = server.address();
       server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
     });
+  });
+}
+
+async function isServed(port: number): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const socket = connect(port, LOOPBACK);
+    const tell = (isIt: boolean): void => {
+      socket.destroy();
+      resolve(isIt);
+    };
+    socket.once("connect", () => tell(true));
+    socket.once("error", (error: NodeJS.ErrnoException) => tell(error.code !== "ECONNREFUSED"));
+    // A server that is too busy to answer is one, too.
+    socket.setTimeout(1_000, () => tell(true));
   });
 }
 

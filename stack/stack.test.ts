@@ -214,3 +214,25 @@ test("a home with a long path works, and one that cannot be written is named", a
   await chmod(file, 0o600);
   await rm(file);
 });
+
+test("a command that needs a server which is about to end has it started anew", async () => {
+  const settings = await newHomeWithoutTemporal();
+  const [first, second] = await Promise.all([attachStack(settings, silent), attachStack(settings, silent)]);
+  const cluster = { name: "the shop", folder: "shop", port: await freePort(), portVariable: "MIETTE_DEMO_PG_PORT" };
+  await first.startCluster(cluster);
+  // It takes its time to end, and what it uses ends only after it.
+  const script = `process.on("SIGTERM", () => setTimeout(process.exit, 1_000)); process.send("ready");`;
+  await first.startProgram("The program", {
+    command: process.execPath,
+    args: ["-e", script],
+    cwd: "/",
+    env: {},
+    log: "program.log",
+    readyWithin: 20_000,
+  });
+  const leaving = first.stop();
+  const superuserUrl = await second.startCluster(cluster);
+  await leaving;
+  expect(await answer({ ...second, superuserUrl })).toEqual({ one: 1 });
+  await second.stop();
+});

@@ -140,13 +140,18 @@ async function release(holder: Holder): Promise<void> {
 }
 
 async function endServices(ended: Service[]): Promise<void> {
+  let earlier: Promise<unknown> = Promise.resolve();
   for (const kind of END_ORDER) {
-    await Promise.all(ended.filter(({ need }) => need.kind === kind).map(endService));
+    const before = earlier;
+    earlier = Promise.all(ended.filter(({ need }) => need.kind === kind).map((each) => endService(each, before)));
   }
+  await earlier;
 }
 
-async function endService(service: Service): Promise<void> {
+/** From now on whoever needs the service waits for its end and has it started anew, also while others end before it. */
+async function endService(service: Service, before: Promise<unknown>): Promise<void> {
   service.ending ??= (async () => {
+    await before;
     const kept = await service.kept.catch(() => null);
     await kept?.stop();
     services.delete(service.need.name);
