@@ -10,5 +10,5 @@ export const REMAINS: Partial<Record<PersonalKind, readonly string[]>> = {
   birth_date: ["year"],
   postal_code: ["area"],
   ip: ["prefix"],
-  free_text: ["length"],
+  free_text: ["length", "sentiment"],
 };

@@ -2,7 +2,7 @@ import { domainToASCII } from "node:url";
 import { parsePhoneNumberFromString, type CountryCode } from "libphonenumber-js/max";
 import type { PersonalKind } from "../domain/streams.ts";
 
-/** Part of every content hash: a change here makes records land anew. */
+/** Part of every content hash: raised when a normal form or a remain (`keep:`) is computed in another way, so that records land anew. */
 export const NORMALISER_VERSION = 1;
 
 /**

@@ -1,5 +1,6 @@
 import type { FieldSchema, PersonalKind } from "../domain/streams.ts";
 import { phoneCountry } from "./normalise.ts";
+import { sentiment } from "./sentiment.ts";
 
 type Remain = { type: string; of(value: string, canonical: string | null): string | null };
 
@@ -22,7 +23,10 @@ const REMAINS: Partial<Record<PersonalKind, Record<string, Remain>>> = {
     },
   },
   ip: { prefix: { type: "text", of: (value) => ipPrefix(value.trim()) } },
-  free_text: { length: { type: "integer", of: (value) => String([...value].length) } },
+  free_text: {
+    length: { type: "integer", of: (value) => String([...value].length) },
+    sentiment: { type: "numeric", of: (value) => sentiment(value)?.toString() ?? null },
+  },
 };
 
 /** The names of the remains that a personal kind offers, for `keep:`. */

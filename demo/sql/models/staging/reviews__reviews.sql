@@ -8,6 +8,6 @@ select
     email           as email_token,
     order_record_key,
     rating::numeric as rating,
-    null::numeric   as sentiment,
+    text_sentiment  as sentiment,
     reviewed_at
 from raw.reviews__reviews
