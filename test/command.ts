@@ -1,0 +1,79 @@
+import { spawn } from "node:child_process";
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { PACKAGE_DIRECTORY } from "../config.ts";
+import { ownEnvironment } from "../stack/environment.ts";
+import { freePort } from "../stack/ports.ts";
+
+export interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** A folder with a project and a home of its own, and `miette` as a person has it: a process per command. */
+export interface CommandLine {
+  /** Absolute path of the project's folder. */
+  project: string;
+  home: string;
+  /** URL of the warehouse as its owner; once the servers have been up. */
+  warehouseUrl(): Promise<string>;
+  /** Writes files of the project, by their path in it. */
+  write(files: Record<string, string | Buffer>): Promise<void>;
+  /** `miette …`. @param environment what it finds in its environment besides */
+  miette(args: string[], environment?: Record<string, string>): Promise<Ended>;
+  /** Stops the servers and removes everything. */
+  remove(): Promise<void>;
+}
+
+export async function createCommandLine(): Promise<CommandLine> {
+  const folder = await mkdtemp(join(tmpdir(), "miette-command-"));
+  // As root, Postgres runs as another account, which has to enter.
+  await chmod(folder, 0o755);
+  const [project, home] = [join(folder, "project"), join(folder, "home")];
+  await mkdir(project);
+  const [postgresPort, temporalPort, uiPort] = [await freePort(), await freePort(), await freePort()];
+  const { DATABASE_URL: _url, TEMPORAL_ADDRESS: _address, ...inherited } = ownEnvironment();
+  const own = {
+    MIETTE_HOME: home,
+    MIETTE_PROJECT: project,
+    MIETTE_PG_PORT: String(postgresPort),
+    MIETTE_TEMPORAL_PORT: String(temporalPort),
+    MIETTE_UI_PORT: String(uiPort),
+  };
+
+  const miette: CommandLine["miette"] = async (args, environment = {}) => {
+    const child = spawn(process.execPath, ["--import", "tsx", "cli.ts", "--project", project, ...args], {
+      cwd: PACKAGE_DIRECTORY,
+      env: { ...inherited, ...own, ...environment },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const stdout: Buffer[] = [];
+    const stderr: Buffer[] = [];
+    child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
+    child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+    const code = await new Promise<number | null>((resolve) => void child.once("close", resolve));
+    return { code, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
+  };
+
+  return {
+    project,
+    home,
+    miette,
+    async warehouseUrl() {
+      const { owner } = JSON.parse(await readFile(join(home, "passwords.json"), "utf8")) as { owner: string };
+      return `postgres://miette:${owner}@127.0.0.1:${postgresPort}/miette`;
+    },
+    async write(files) {
+      for (const [name, content] of Object.entries(files)) {
+        await mkdir(dirname(join(project, name)), { recursive: true });
+        await writeFile(join(project, name), content);
+      }
+    },
+    async remove() {
+      await miette(["down"]);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
