@@ -48,5 +48,5 @@ export function printTable(head: string[], rows: unknown[][]): void {
 function cell(value: unknown): string {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return value.toLocaleString("en-US", { maximumFractionDigits: 6 });
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

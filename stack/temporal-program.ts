@@ -75,10 +75,11 @@ async function kept(cache: string): Promise<string | null> {
 async function downloadBySdk(cache: string, onProgress: (line: string) => void): Promise<string> {
   onProgress("Downloading the Temporal server with its SDK (45 MB) …");
   const child = run(process.execPath, [SDK_DOWNLOAD, cache], { cwd: "/", timeout: DOWNLOAD_PATIENCE });
-  const timer = setTimeout(async () => {
+  const checkProgress = async (): Promise<void> => {
     const hasBegun = (await readdir(cache)).some((name) => name.endsWith(".downloading"));
     if (!hasBegun) child.child.kill("SIGKILL");
-  }, CONNECT_PATIENCE);
+  };
+  const timer = setTimeout(() => void checkProgress(), CONNECT_PATIENCE);
   // The SDK also starts the server once; a download that succeeded counts even when that did not.
   const failed = await child.then(() => false).catch(() => true);
   clearTimeout(timer);

@@ -1,7 +1,10 @@
 import { defineSignal, setCurrentDetails, setHandler } from "@temporalio/workflow";
 import type { BuildInput, BuildReport, ModelReport } from "../domain/runs.ts";
 import { planning, workingOn } from "./activities.ts";
+import { failureType } from "./failure-type.ts";
 import { describeRun } from "./search-attributes.ts";
+
+const ATTEMPTS = 5;
 
 /** Asks a running build to start over when it has published. */
 export const buildAgain = defineSignal("buildAgain");
@@ -16,9 +19,21 @@ export async function buildModels(input: BuildInput): Promise<BuildReport> {
   let report: BuildReport;
   do {
     isAskedAgain = false;
-    report = await buildOnce(input);
+    report = await buildUndisturbed(input);
   } while (isAskedAgain);
   return report;
+}
+
+/** A build that was overtaken (by another, by an erasure, by an edited file) has published nothing: planned anew. */
+async function buildUndisturbed(input: BuildInput): Promise<BuildReport> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await buildOnce(input);
+    } catch (error) {
+      const code = failureType(error);
+      if ((code !== "build_superseded" && code !== "epoch_conflict") || attempt === ATTEMPTS) throw error;
+    }
+  }
 }
 
 async function buildOnce(input: BuildInput): Promise<BuildReport> {
@@ -28,13 +43,12 @@ async function buildOnce(input: BuildInput): Promise<BuildReport> {
     return { models: [], inserted: 0, updated: 0, deleted: 0, checks: [] };
   }
   const computed = new Map<string, ModelReport>();
-  const show = (state: string): void =>
-    setCurrentDetails(modelTable(steps.length, computed, state));
+  const show = (state: string): void => setCurrentDetails(modelTable(steps.length, computed, state));
   show("computing");
   const done = new Map<string, Promise<void>>();
   for (const step of steps) {
     const work = async (): Promise<void> => {
-      await Promise.all(step.after.map((name) => done.get(name)));
+      await Promise.all(step.after.flatMap((name) => done.get(name) ?? []));
       const reports = await workingOn(step.name).computeModels({ buildId, step: step.name });
       for (const report of reports) computed.set(report.relation, report);
       show("computing");

@@ -3,6 +3,7 @@ import { BUILD_WORKFLOW_ID, syncWorkflowId } from "../domain/ids.ts";
 import type { BuildReport, RunReport, SyncReport } from "../domain/runs.ts";
 import { planning, workingOn } from "./activities.ts";
 import { buildModels } from "./build-models.ts";
+import { failureType } from "./failure-type.ts";
 import { isAlreadyStarted } from "./request-build.ts";
 import { describeRun } from "./search-attributes.ts";
 import { syncSource } from "./sync-source.ts";
@@ -45,15 +46,6 @@ export async function runPipeline(input: { full?: boolean }): Promise<RunReport>
   }
   show("done");
   return report;
-}
-
-/** The code of the innermost failure. */
-function failureType(error: unknown): string {
-  let code = "internal";
-  for (let each: unknown = error; each instanceof Error; each = each.cause) {
-    if (each instanceof ApplicationFailure && each.type) code = each.type;
-  }
-  return code;
 }
 
 async function syncOne(source: string, full: boolean): Promise<SyncReport> {

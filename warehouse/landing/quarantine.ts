@@ -108,7 +108,8 @@ function tokensIn(vault: Vault, plan: StreamPlan, received: Record<string, unkno
     for (const { name, schema } of plan.fields) {
       const value = received[name];
       if (!schema.personal || !schema.identifier || value === null || value === undefined) continue;
-      const canonical = normaliseIdentifier(schema.personal, String(value), plan.defaultCountry);
+      const shown = typeof value === "string" ? value : (canonicalJson(value) ?? "");
+      const canonical = normaliseIdentifier(schema.personal, shown, plan.defaultCountry);
       if (canonical !== null) tokens.add(vault.naming.token(schema.identifier, canonical));
     }
   }

@@ -182,7 +182,10 @@ function cursorIdentity(source: string, cursorName: string): string {
 }
 
 /** Marks a stream's sync failed, with the code of the error; the detail of rejected records lies in quarantine. */
-export async function failSync(pool: pg.Pool, failed: { id: string; source: string; stream: string; code: string }): Promise<void> {
+export async function failSync(
+  pool: pg.Pool,
+  failed: { id: string; source: string; stream: string; code: string },
+): Promise<void> {
   await pool.query(
     `update ops.syncs set status = 'failed', error_code = $4, finished_at = now()
      where sync_id = $1 and source = $2 and stream = $3 and status <> 'done'`,
