@@ -127,6 +127,17 @@ notify: { webhook: "\${HOOK}" }
           { kind: "name_birth", limit: null, blocked: [], sharedAbove: null },
         ],
       },
+      goals: [
+        {
+          name: "repeat",
+          measure: "select 1",
+          target: 0.35,
+          direction: "at_least",
+          by: "2027-03-31",
+          start: null,
+          place: { file: join(root, "miette.yaml"), line: 26, key: "goals[0].measure" },
+        },
+      ],
     });
     expect(shop?.config).toEqual({ url: "postgres://u:p${x}@h/shop" });
     expect(shop?.schedule).toEqual({ every: "15m" });

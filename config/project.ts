@@ -5,6 +5,7 @@ import { UserError } from "../domain/errors.ts";
 import type { Project } from "../domain/project.ts";
 import { fillEnvironment } from "./environment.ts";
 import { Findings } from "./findings.ts";
+import { type GoalBlock, readGoals } from "./goals.ts";
 import { type IdentifierBlock, identityRules } from "./identity.ts";
 import type { Environment } from "./settings.ts";
 import { ConnectorConfigs, type ConnectorSpecs } from "./connector-config.ts";
@@ -21,6 +22,7 @@ interface ProjectBlock {
   default_country?: string;
   sources: Record<string, SourceBlock>;
   identity?: { identifiers: IdentifierBlock[] };
+  goals?: GoalBlock[];
 }
 
 let validateProject: ValidateFunction | undefined;
@@ -48,10 +50,11 @@ export async function readProject(directory: string, env: Environment, specs: Co
     findings,
   );
   const identity = identityRules(findings.isSound(["identity"]) ? block.identity : undefined, fieldKinds, findings);
+  const goals = findings.isSound(["goals"]) ? readGoals(block.goals ?? [], findings) : [];
   findings.throwIfAny();
 
-  const { name, currency, time_zone, default_country = null } = block as ProjectBlock;
-  return { name, directory: root, currency, timeZone: time_zone, defaultCountry: default_country, sources, identity };
+  const { name, currency, time_zone: timeZone, default_country: defaultCountry = null } = block as ProjectBlock;
+  return { name, directory: root, currency, timeZone, defaultCountry, sources, identity, goals };
 }
 
 async function openProjectFile(root: string): Promise<YamlFile> {

@@ -1,3 +1,4 @@
+import type { Place } from "./errors.ts";
 import type { Json, Stream } from "./streams.ts";
 
 /** A project as `miette.yaml` and its schemas declare it, after validation. */
@@ -13,6 +14,7 @@ export interface Project {
   defaultCountry: string | null;
   sources: SourceDeclaration[];
   identity: IdentityRules;
+  goals: Goal[];
 }
 
 export interface SourceDeclaration {
@@ -39,4 +41,20 @@ export interface IdentifierRule {
   blocked: string[];
   /** An identifier linked to more than this many identifiers of the strongest kind in its links is shared; null: never. */
   sharedAbove: number | null;
+}
+
+/** What the business wants to reach, by when. */
+export interface Goal {
+  name: string;
+  /** One select over the mart that returns one number. */
+  measure: string;
+  target: number;
+  /** Whether the number is to reach the target or to stay within it. */
+  direction: "at_least" | "at_most";
+  /** The day by which to reach it: `2027-03-31`. */
+  by: string;
+  /** From which day and number on to reckon the pace; null: from the first that was measured. */
+  start: { date: string; value: number } | null;
+  /** Where the measure stands. */
+  place: Place;
 }

@@ -1,4 +1,4 @@
-import { UserError } from "../../domain/errors.ts";
+import { UserError, type Place } from "../../domain/errors.ts";
 import type { Contract } from "../contracts.ts";
 import type { Step } from "./steps.ts";
 import type { Model } from "./model.ts";
@@ -27,7 +27,7 @@ export function orderSteps(steps: readonly Step[], makers: ReadonlyMap<string, S
 }
 
 /** Where a step reads an output of another. */
-function placeOf(step: Step, input: Step): { file: string; line?: number } {
+function placeOf(step: Step, input: Step): Place {
   if (step.kind !== "sql") return { file: step.file };
   const outputs = input.outputs.map((spec) => spec.name);
   const reading = step.model.readings.find((other) => outputs.includes(other.relation));

@@ -4,6 +4,7 @@ import { rawTableName } from "../../domain/streams.ts";
 import type { Contract } from "../contracts.ts";
 import { loadCheck, type Check } from "./check.ts";
 import { checkReferences, closest, orderSteps } from "./graph-rules.ts";
+import { inputsOf } from "./mart-select.ts";
 import { loadModel, type Model } from "./model.ts";
 import type { ModelNode, RelationSpec } from "./relation.ts";
 import { contractStep, describeSteps, nodeStep, sqlStep, type Step } from "./steps.ts";
@@ -36,7 +37,10 @@ const MAY_READ: Record<string, string[]> = {
   core: ["staging", "core"],
   mart: ["core", "mart"],
   check: ["core", "mart"],
+  query: ["mart"],
 };
+
+const READERS: Record<string, string> = { check: "a check", query: "a segment or goal" };
 
 /**
  * Parses and joins everything that a build computes. Throws UserErrors, all of them at once, each with file and line.
@@ -99,9 +103,7 @@ export async function loadGraph(
       const fail = (mend: string) => errors.push(new UserError(mend, placeAt(statement, reading.location)));
       const allowed = MAY_READ[layer]!;
       if (!allowed.includes(reading.schema)) {
-        fail(
-          `${layer === "check" ? "a check" : `a ${layer} model`} reads ${allowed.join(" and ")} only, not ${reading.relation}.`,
-        );
+        fail(`${READERS[layer] ?? `a ${layer} model`} reads ${allowed.join(" and ")} only, not ${reading.relation}.`);
       } else if (!makers.has(reading.relation) && !raw.has(reading.relation)) {
         const near = closest(reading.relation, known);
         const hint = near
@@ -124,8 +126,11 @@ export async function loadGraph(
   for (const check of checks) check.readings.forEach(read(check.statement, "check"));
   for (const step of steps) {
     if (step.kind !== "node") continue;
+    const selects = step.node.selects ?? [];
+    for (const select of selects) select.readings.forEach(read(select.statement, "query"));
+    const told = inputsOf(selects);
     for (const input of step.inputs) {
-      if (makers.has(input) || input.startsWith("ops.")) continue;
+      if (makers.has(input) || input.startsWith("ops.") || told.includes(input)) continue;
       errors.push(new UserError(`reads ${input}, which no model makes; add its model.`, { file: step.file }));
     }
   }

@@ -20,13 +20,16 @@ interface Declaration {
 
 const MODEL_WORDS = ["materialize", "key", "contract", "follows", "foreign key", "not null", "column"];
 const CHECK_WORDS = ["severity"];
+const SEGMENT_WORDS = ["consent"];
+const OPENS_A_MODEL = 'what a row is ("-- One row per order.")';
+const OPENS_A_SEGMENT = 'what the segment is for ("-- Customers who …")';
 const REPEATABLE = new Set(["follows", "foreign key", "not null"]);
 /** `word:` or `column name:` at one space from the dashes; a line further in continues the one above. */
 const DECLARATION = /^(column\s+(?:"[^"]+"|[^\s:]+)|[a-z]+(?: [a-z]+){0,2})\s*:(?:\s+|$)(.*)$/;
 
 /** Reads the header of a model. Throws a UserError with the line where it is not in the grammar of `docs/models.md`. */
 export function parseModelHeader(file: ModelFile): ModelHeader {
-  const { sentence, declarations } = readHeader(file, MODEL_WORDS);
+  const { sentence, declarations } = readHeader(file, MODEL_WORDS, OPENS_A_MODEL);
   const header: ModelHeader = {
     grain: sentence,
     materialize: null,
@@ -71,7 +74,7 @@ export function parseModelHeader(file: ModelFile): ModelHeader {
 
 /** Reads the header of a check: the sentence that its rows break, and `severity` (error where none is given). */
 export function parseCheckHeader(file: ModelFile): { sentence: string; severity: Severity } {
-  const { sentence, declarations } = readHeader(file, CHECK_WORDS);
+  const { sentence, declarations } = readHeader(file, CHECK_WORDS, OPENS_A_MODEL);
   const severity = declarations[0]?.value ?? "error";
   if (severity !== "error" && severity !== "warn") {
     const place = { file: file.displayFile, line: declarations[0]!.line };
@@ -80,7 +83,24 @@ export function parseCheckHeader(file: ModelFile): { sentence: string; severity:
   return { sentence, severity };
 }
 
-function readHeader(file: ModelFile, words: string[]): { sentence: string; declarations: Declaration[] } {
+/** Reads the header of a segment: what it is for, and the purpose that its customers must have consented to. */
+export function parseSegmentHeader(file: ModelFile): { description: string; consent: string | null } {
+  const { sentence, declarations } = readHeader(file, SEGMENT_WORDS, OPENS_A_SEGMENT);
+  const consent = declarations[0]?.value ?? null;
+  if (consent !== null && !/^[a-z][a-z0-9_]*$/.test(consent)) {
+    throw new UserError(`consent names one purpose, as in "-- consent: marketing", not "${consent}".`, {
+      file: file.displayFile,
+      line: declarations[0]!.line,
+    });
+  }
+  return { description: sentence, consent };
+}
+
+function readHeader(
+  file: ModelFile,
+  words: string[],
+  opening: string,
+): { sentence: string; declarations: Declaration[] } {
   const declarations: Declaration[] = [];
   const sentence: string[] = [];
   for (const [index, text] of file.text.split(/\r?\n/).entries()) {
@@ -103,8 +123,7 @@ function readHeader(file: ModelFile, words: string[]): { sentence: string; decla
       continue;
     }
     const word = declared[1]!.replace(/\s+/g, " ");
-    if (!sentence.length)
-      throw fail(`the first line says what a row is ("-- One row per order."); "${word}:" follows it.`);
+    if (!sentence.length) throw fail(`the first line says ${opening}; "${word}:" follows it.`);
     if (!words.includes(word.split(" ")[0] === "column" ? "column" : word)) {
       throw fail(`"${word}:" is not a word of this header (${words.join(", ")}); indent the line if it is prose.`);
     }
@@ -114,7 +133,7 @@ function readHeader(file: ModelFile, words: string[]): { sentence: string; decla
     declarations.push({ word, value: declared[2]!, line });
   }
   if (!sentence.length) {
-    throw new UserError('opens with a comment that says what a row is: "-- One row per …".', {
+    throw new UserError(`opens with a comment that says ${opening}.`, {
       file: file.displayFile,
       line: 1,
     });

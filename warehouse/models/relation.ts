@@ -1,5 +1,7 @@
 import type { ClientBase } from "pg";
 import type { IdentityRules } from "../../domain/project.ts";
+import type { SettingName } from "./functions.ts";
+import type { MartSelect } from "./mart-select.ts";
 
 /** What the runner has to know of a relation beside its select: from a model's header comment, or declared by a node. */
 export interface RelationSpec {
@@ -22,6 +24,10 @@ export interface ModelNode {
   name: string;
   inputs: string[];
   outputs: RelationSpec[];
+  /** Selects that it runs; the graph holds them to what they may read. */
+  selects?: readonly MartSelect[];
+  /** Settings of the project whose values its rows depend on, beside the identity rules. */
+  settings?: readonly SettingName[];
   /** Changes when the code's results would; like a model's SQL hash, it makes the node compute again. */
   version: string;
   /** Creates and fills each output in the build schema; returns rows per output. */

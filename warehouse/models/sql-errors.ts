@@ -1,5 +1,5 @@
 import pg from "pg";
-import { CodedError, UserError } from "../../domain/errors.ts";
+import { CodedError, UserError, type Place } from "../../domain/errors.ts";
 
 /** Where a statement comes from: a file, and how many lines the runner wrote before the file's first. */
 export interface Origin {
@@ -7,6 +7,8 @@ export interface Origin {
   /** The statement as sent, when the file's text is in it; a position in it becomes a line of the file. */
   sql?: string;
   linesBefore?: number;
+  /** Where a wrong statement is mended, if that is no line of `file`. */
+  place?: Place;
 }
 
 /** Meanings of the SQLSTATEs whose message would quote a value. */
@@ -46,10 +48,11 @@ export function statementError(error: unknown, origin: Origin): unknown {
   const { code } = error;
   if (code.startsWith("42")) {
     const line = lineOf(error, origin);
-    return new UserError(`${error.message}${error.hint ? ` (${error.hint.replace(/\.$/, "")})` : ""}.`, {
-      file: origin.file,
-      ...(line !== null && { line }),
-    });
+    const hint = error.hint ? ` (${error.hint.replace(/\.$/, "")})` : "";
+    return new UserError(
+      `${error.message}${hint}.`,
+      origin.place ?? { file: origin.file, ...(line !== null && { line }) },
+    );
   }
   if (/^(08|40|53|55|57)/.test(code)) {
     return new CodedError(

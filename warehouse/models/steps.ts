@@ -88,8 +88,9 @@ export function contractStep(
 
 export function nodeStep(node: ModelNode): NodeStep {
   const { name, outputs } = node;
+  const settings = [...new Set<SettingName>(["identity", ...(node.settings ?? [])])].sort();
   const inputs = node.inputs.toSorted();
-  return { kind: "node", name, file: name, inputs, outputs, hash: "", settings: ["identity"], isSnapshot: false, node };
+  return { kind: "node", name, file: name, inputs, outputs, hash: "", settings, isSnapshot: false, node };
 }
 
 /**

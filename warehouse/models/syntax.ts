@@ -1,5 +1,5 @@
 import { loadModule, parseSync, type SelectStmt } from "libpg-query";
-import { UserError } from "../../domain/errors.ts";
+import { UserError, type Place } from "../../domain/errors.ts";
 
 /** A file of the SQL tree, as far as the model graph needs it. */
 export interface ModelFile {
@@ -8,6 +8,8 @@ export interface ModelFile {
   /** The path as an error shows it. */
   displayFile: string;
   text: string;
+  /** Where errors point at, for a select that stands within another file; without it, at the file and line. */
+  place?: Place;
 }
 
 /** One parsed `select`, with what is needed to rewrite it and to point into its file. */
@@ -23,31 +25,35 @@ export const loadParser = loadModule;
 
 /** The file's one statement. Throws a UserError where it is no single select. */
 export function parseSelect(file: ModelFile): Statement {
-  if (file.text.includes("\0")) throw new UserError("holds a NUL character; remove it.", { file: file.displayFile });
+  if (file.text.includes("\0")) throw new UserError("holds a NUL character; remove it.", placeIn(file));
   const parsed = parse(file);
   const bytes = Buffer.from(file.text, "utf8");
   const [first, second] = parsed;
-  if (!first?.stmt) throw new UserError("holds no statement; write one select.", { file: file.displayFile });
+  if (!first?.stmt) throw new UserError("holds no statement; write one select.", placeIn(file));
   if (second) {
     const line = lineAt(bytes, second.stmt_location ?? 0);
-    throw new UserError("holds more than one statement; write one select per file.", { file: file.displayFile, line });
+    throw new UserError("holds more than one statement; write one select.", placeIn(file, line));
   }
   const kind = Object.keys(first.stmt)[0] ?? "";
   const { SelectStmt: select } = first.stmt as { SelectStmt?: SelectStmt };
   const start = first.stmt_location ?? 0;
   if (!select) {
-    throw new UserError(`a model is one select, not ${kind.replace(/Stmt$/, "").toLowerCase()}.`, {
-      file: file.displayFile,
-      line: lineAt(bytes, firstToken(bytes, start)),
-    });
+    const line = lineAt(bytes, firstToken(bytes, start));
+    const rule = file.path.startsWith("models/") ? "a model is one select" : "write one select";
+    throw new UserError(`${rule}, not ${kind.replace(/Stmt$/, "").toLowerCase()}.`, placeIn(file, line));
   }
   const end = first.stmt_len ? start + first.stmt_len : bytes.length;
   return { file, select, bytes: bytes.subarray(0, end) };
 }
 
 /** The place of a byte offset, for an error. */
-export function placeAt(statement: Statement, location: number | undefined): { file: string; line: number } {
-  return { file: statement.file.displayFile, line: lineAt(statement.bytes, location ?? 0) };
+export function placeAt(statement: Statement, location: number | undefined): Place {
+  return placeIn(statement.file, lineAt(statement.bytes, location ?? 0));
+}
+
+/** The place of a line, for an error. */
+export function placeIn(file: ModelFile, line?: number): Place {
+  return file.place ?? { file: file.displayFile, ...(line !== undefined && { line }) };
 }
 
 /** 1-based line of a byte offset. */
@@ -68,7 +74,7 @@ function parse(file: ModelFile) {
     }
     // The cursor counts characters, unlike the locations in the tree.
     const before = Array.from(file.text).slice(0, Math.max(0, sqlDetails.cursorPosition)).join("");
-    throw new UserError(`${sqlDetails.message}.`, { file: file.displayFile, line: before.split("\n").length });
+    throw new UserError(`${sqlDetails.message}.`, placeIn(file, before.split("\n").length));
   }
 }
 

@@ -1,12 +1,12 @@
 import type { Pool } from "pg";
 import { loadSqlTree } from "../../config/sql-tree.ts";
 import { loadContracts } from "../contracts.ts";
-import { historyNode } from "../history-node.ts";
-import { identityNode } from "../identity-node.ts";
+import type { Goal } from "../../domain/project.ts";
 import { computeContracts, computeModel } from "./compute.ts";
 import { loadGraph, type Graph, type GraphProject } from "./graph.ts";
 import { planBuild, type BuildPlan, type PlanOptions } from "./plan.ts";
 import { publish, type PublishResult } from "./publish.ts";
+import { loadProjectGraph } from "./project-graph.ts";
 import type { ModelNode } from "./relation.ts";
 import type { ModelFile } from "./syntax.ts";
 
@@ -46,10 +46,11 @@ export async function packageGraph(
   staging: ModelFile[],
   streams: string[],
   settings: Partial<GraphProject> = {},
+  goals: Goal[] = [],
 ): Promise<Graph> {
   const root = new URL("../../", import.meta.url).pathname;
   const files = [...(await loadSqlTree(`${root}sql`, "/nonexistent")), ...staging];
-  return await loadGraph(files, [identityNode, historyNode], loadContracts(files), shopProject(streams, settings));
+  return await loadProjectGraph(files, { ...shopProject(streams, settings), goals });
 }
 
 /** A whole build, as the workflow runs it. */

@@ -1,0 +1,5 @@
+-- The best customers, who ordered lately and often: to thank them, and to find more like them.
+-- consent: marketing
+select customer_id
+from mart.customer_metrics
+where rfm_segment = 'champions'

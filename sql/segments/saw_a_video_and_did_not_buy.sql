@@ -1,0 +1,17 @@
+-- Customers who watched a video in the last 90 days and have not ordered since: to remind them of what they saw.
+-- consent: marketing
+with videos as (
+    select customer_id, max(occurred_at) as last_watched_at
+    from mart.fct_events
+    where name ~* 'video' and occurred_at >= (select ops.as_of()) - interval '90 days'
+    group by customer_id
+),
+orders as (
+    select customer_id, max(ordered_at) as last_ordered_at
+    from mart.fct_orders
+    group by customer_id
+)
+select videos.customer_id
+from videos
+left join orders on orders.customer_id = videos.customer_id
+where orders.last_ordered_at >= videos.last_watched_at is not true

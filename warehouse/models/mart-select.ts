@@ -1,0 +1,38 @@
+import { UserErrors } from "../../domain/errors.ts";
+import { outputColumns, type Output } from "./columns.ts";
+import type { SettingName } from "./functions.ts";
+import type { ComputeContext } from "./relation.ts";
+import { redirect } from "./rewrite.ts";
+import { readSelect, type Reading } from "./select.ts";
+import { parseSelect, type ModelFile, type Statement } from "./syntax.ts";
+
+/** A select over the mart that a node runs: a segment's, or a goal's measure. */
+export interface MartSelect {
+  statement: Statement;
+  readings: Reading[];
+  settings: ReadonlySet<SettingName>;
+  output: Output;
+}
+
+/** Parses it under a model's rules. Throws UserErrors with their places. */
+export function loadMartSelect(file: ModelFile): MartSelect {
+  const statement = parseSelect(file);
+  const { readings, settings, errors } = readSelect(statement);
+  if (errors.length) throw new UserErrors(errors);
+  return { statement, readings, settings, output: outputColumns(statement.select, () => null) };
+}
+
+/** The relations that some selects read, each once. */
+export function inputsOf(selects: readonly MartSelect[]): string[] {
+  return [...new Set(selects.flatMap(({ readings }) => readings.map(({ relation }) => relation)))];
+}
+
+/** The settings that some selects read, each once. */
+export function settingsOf(selects: readonly MartSelect[]): SettingName[] {
+  return [...new Set(selects.flatMap(({ settings }) => [...settings]))];
+}
+
+/** The select's text, reading what the build under way has computed. */
+export function textFor({ statement, readings }: MartSelect, context: ComputeContext): string {
+  return redirect(statement, readings, (relation) => context.input(relation).split(".")[0]!);
+}
