@@ -8,6 +8,7 @@ import { registerQuarantine } from "./cli/quarantine.ts";
 import { registerQuery } from "./cli/query.ts";
 import { registerRun } from "./cli/run.ts";
 import { registerSchedules } from "./cli/schedules.ts";
+import { registerSegment } from "./cli/segment.ts";
 import { registerStatus } from "./cli/status.ts";
 import { registerSync } from "./cli/sync.ts";
 import { registerUp } from "./cli/up.ts";
@@ -32,6 +33,7 @@ for (const register of [
   registerSchedules,
   registerQuarantine,
   registerQuery,
+  registerSegment,
 ]) {
   register(program);
 }

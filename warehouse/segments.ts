@@ -17,6 +17,7 @@ export interface Segment {
 
 /** Type oid of uuid. */
 const UUID = 2950;
+const UNDEFINED_TABLE = "42P01";
 
 export interface SegmentPreview {
   customers: number;
@@ -58,6 +59,8 @@ export async function membersQuery(
   const file = segment.select.statement.file.displayFile;
   const probe = `select * from (\n${sql}\n) as segment limit 0`;
   const { fields } = await client.query(probe).catch((error: unknown) => {
+    if ((error as { code?: string }).code === UNDEFINED_TABLE)
+      throw new UserError('reads a relation that no build has made yet; run "miette build" first.', { file });
     throw statementError(error, { file, sql: probe, linesBefore: 1 });
   });
   if (fields.length !== 1 || fields[0]!.name !== "customer_id") {
@@ -72,6 +75,19 @@ export async function membersQuery(
   return `select customers.customer_id from ${customers} as customers
     join (select distinct segment.customer_id from (\n${sql}\n) as segment) as chosen
       on chosen.customer_id = customers.customer_id`;
+}
+
+/** Sizes and shares of the segments that were published last, by name; empty before the first build. */
+export async function readSegments(pool: Pool): Promise<Map<string, { customers: number; share: number | null }>> {
+  try {
+    const { rows } = await pool.query<{ segment: string; customers: number; share: number | null }>(
+      "select segment, customers::float8 as customers, share::float8 as share from mart.dim_segments",
+    );
+    return new Map(rows.map(({ segment, ...size }) => [segment, size]));
+  } catch (error) {
+    if ((error as { code?: string }).code === UNDEFINED_TABLE) return new Map();
+    throw error;
+  }
 }
 
 /**
@@ -93,8 +109,7 @@ export async function previewSegment(pool: Pool, segment: Segment, sampleSize = 
     );
     return rows[0]!;
   } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw statementError(error, { file: file.displayFile });
+    throw error instanceof UserError ? error : statementError(error, { file: file.displayFile });
   } finally {
     await client.query("rollback").catch(() => undefined);
     client.release();
