@@ -177,7 +177,7 @@ const rejected = (what: string) => (place: string, code: string) => new Rejected
 /** By SQLSTATE, or by its class. */
 const BY_STATE: Record<string, (place: string, code: string) => ConnectorError> = {
   "08": unavailable("broke off"),
-  "28": (place) => new Unauthorized(`${place} refuses the credentials of "url"`),
+  "28": (place) => new Unauthorized(`${place} refuses the credentials of "url"; correct its user and password`),
   "3D": (place) => new InvalidConfig(`${place} does not exist; correct the database in "url"`),
   "25": unavailable("ended the transaction"),
   "25006": rejected("cannot be read without writing; read a table, or a view that only reads"),
