@@ -12,8 +12,8 @@ export interface SyncSourceInput {
   thenBuild?: boolean;
 }
 
-export interface StreamReport {
-  stream: string;
+/** What a sync did with a stream's records. */
+export interface StreamCounts {
   pages: number;
   rowsRead: number;
   inserted: number;
@@ -21,6 +21,10 @@ export interface StreamReport {
   unchanged: number;
   deleted: number;
   rejected: number;
+}
+
+export interface StreamReport extends StreamCounts {
+  stream: string;
   /** A sentence for the operator, or null. */
   notice: string | null;
 }

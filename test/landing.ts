@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type pg from "pg";
 import { createKeyFile, openKeyFile, type KeyEncryption } from "../privacy/keys.ts";
+import type { StreamReport } from "../domain/runs.ts";
 import type { Stream, StreamSchema } from "../domain/streams.ts";
-import { finishSync, type SyncReport } from "../warehouse/landing/finish.ts";
+import { finishSync } from "../warehouse/landing/finish.ts";
 import { landPage, type IncomingPage } from "../warehouse/landing/land.ts";
 import { planStream } from "../warehouse/landing/plan.ts";
 import { beginSync, type BeginSync } from "../warehouse/landing/sync.ts";
@@ -68,7 +69,7 @@ export async function syncPages(
   stream: Stream,
   pages: (Omit<IncomingPage, "records" | "cursor"> & { records: Record<string, unknown>[] })[],
   options: { textual?: boolean; kinds?: string[]; sync?: Partial<BeginSync> } = {},
-): Promise<SyncReport> {
+): Promise<StreamReport> {
   const plan = planStream(stream, options.textual ?? false, {
     kinds: options.kinds ?? ["customer_id", "email"],
     defaultCountry: "FR",
@@ -86,5 +87,5 @@ export async function syncPages(
     await landPage(pool, vault, sync, { ...page, records: { [stream.name]: page.records }, cursor: { page: index } });
   }
   const [report] = await finishSync(pool, sync);
-  return report as SyncReport;
+  return report as StreamReport;
 }

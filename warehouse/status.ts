@@ -1,17 +1,12 @@
 import type pg from "pg";
+import type { StreamCounts } from "../domain/runs.ts";
 
-export interface StreamStatus {
+export interface StreamStatus extends Omit<StreamCounts, "pages"> {
   source: string;
   stream: string;
   status: "running" | "done" | "failed" | "never";
   errorCode: string | null;
   lastSyncAt: string | null;
-  rowsRead: number;
-  inserted: number;
-  updated: number;
-  unchanged: number;
-  deleted: number;
-  rejected: number;
   notice: string | null;
 }
 

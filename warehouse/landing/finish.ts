@@ -1,24 +1,19 @@
 import type pg from "pg";
+import type { StreamReport } from "../../domain/runs.ts";
 import { columnName } from "../../domain/columns.ts";
 import { inTransaction, quoteName } from "../database.ts";
 import { lockEpoch, readEpoch } from "../epoch.ts";
 import { CodedError } from "../../domain/errors.ts";
 import { recordChange } from "../relation-state.ts";
 import type { StreamPlan } from "./plan.ts";
-import { NO_COUNTS, type StreamCounts, type Sync } from "./sync.ts";
+import { NO_COUNTS, type Sync } from "./sync.ts";
 
 /** A snapshot that saw less than this share of what is live deletes nothing: a broken export is likelier than a purge. */
 const LEAST_SHARE = 0.5;
 
-export interface SyncReport extends StreamCounts {
-  stream: string;
-  /** A sentence for the operator, or null. */
-  notice: string | null;
-}
-
 /** Ends a sync: of a snapshot, what was not seen is marked deleted; the cursor of a window goes. */
-export async function finishSync(pool: pg.Pool, sync: Sync): Promise<SyncReport[]> {
-  const reports: SyncReport[] = [];
+export async function finishSync(pool: pg.Pool, sync: Sync): Promise<StreamReport[]> {
+  const reports: StreamReport[] = [];
   for (const plan of sync.plans.values()) {
     const stream = plan.stream.name;
     const counts = sync.counts.get(stream) ?? NO_COUNTS;

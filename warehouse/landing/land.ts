@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { CodedError } from "../../domain/errors.ts";
+import type { StreamCounts } from "../../domain/runs.ts";
 import type { Json } from "../../domain/streams.ts";
 import { scrub } from "../../privacy/scrubber.ts";
 import { inTransaction, quoteName } from "../database.ts";
@@ -11,7 +12,7 @@ import { preparePage, type StreamPage } from "./page.ts";
 import { quarantine } from "./quarantine.ts";
 import type { Prepared } from "./record.ts";
 import { sealSecret, tokenise, type Tokenised } from "./seal.ts";
-import { addCounts, moveCursor, NO_COUNTS, writeAudit, type StreamCounts, type Sync } from "./sync.ts";
+import { addCounts, moveCursor, NO_COUNTS, writeAudit, type Sync } from "./sync.ts";
 
 /** What a connector's page brings, by stream. */
 export interface IncomingPage {

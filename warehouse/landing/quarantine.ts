@@ -4,7 +4,7 @@ import { scrub } from "../../privacy/scrubber.ts";
 import { open, seal } from "../../privacy/sealing.ts";
 import type { Vault } from "../vault.ts";
 import type { StreamPlan } from "./plan.ts";
-import { canonicalJson } from "./values.ts";
+import { canonicalJson } from "./json-text.ts";
 
 /** A record that can't land: why and where, and what was received, still in plaintext, in memory only. */
 export interface Rejected {

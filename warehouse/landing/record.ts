@@ -1,7 +1,8 @@
 import type { Naming } from "../../privacy/tokens.ts";
 import { normaliseIdentifier } from "../../privacy/normalise.ts";
 import type { FieldPlan, StreamPlan } from "./plan.ts";
-import { canonicalJson, type Parsed, Rejection } from "./values.ts";
+import { canonicalJson } from "./json-text.ts";
+import { type Parsed, Rejection } from "./rejection.ts";
 
 const MISSING = new Rejection("missing_field");
 

@@ -7,7 +7,7 @@ import { parseJson } from "../../domain/json.ts";
 import type { Identifier } from "../vault.ts";
 import type { StreamPlan } from "./plan.ts";
 import { referencedKey, type Prepared } from "./record.ts";
-import { canonicalJson } from "./values.ts";
+import { canonicalJson } from "./json-text.ts";
 
 /** A record without plaintext, but for what waits to be sealed. */
 export interface Tokenised {

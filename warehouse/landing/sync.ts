@@ -1,4 +1,5 @@
 import type pg from "pg";
+import type { StreamCounts, SyncUnitInput } from "../../domain/runs.ts";
 import type { Json } from "../../domain/streams.ts";
 import { CodedError } from "../../domain/errors.ts";
 import { open, seal } from "../../privacy/sealing.ts";
@@ -8,7 +9,7 @@ import type { StreamPlan } from "./plan.ts";
 import { Occurrences } from "./record.ts";
 import { followSchema } from "./table.ts";
 
-export type SyncKind = "incremental" | "full" | "window";
+export type SyncKind = SyncUnitInput["kind"];
 
 /** One sync of a stream, or of all streams of a source whose cursor they share, as it goes on in this process. */
 export interface Sync {
@@ -26,16 +27,6 @@ export interface Sync {
   /** By stream, over all attempts. */
   counts: Map<string, StreamCounts>;
   window: { from?: string; to?: string } | null;
-}
-
-export interface StreamCounts {
-  pages: number;
-  rowsRead: number;
-  inserted: number;
-  updated: number;
-  unchanged: number;
-  deleted: number;
-  rejected: number;
 }
 
 export const NO_COUNTS: StreamCounts = {

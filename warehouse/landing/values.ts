@@ -1,17 +1,10 @@
 import { DecimalText } from "../../domain/decimal.ts";
 import { parseJson } from "../../domain/json.ts";
 import type { FieldSchema, JsonType } from "../../domain/streams.ts";
+import { parseDate, parseDateTime } from "./dates.ts";
+import { canonicalJson } from "./json-text.ts";
+import { type Parsed, Rejection } from "./rejection.ts";
 
-/** Why a value can't land as its schema says: a stable code, never the value. */
-export class Rejection {
-  readonly reason: string;
-  constructor(reason: string) {
-    this.reason = reason;
-  }
-}
-
-/** A value in the text form that Postgres reads, null, or why it can't be had. */
-export type Parsed = string | null | Rejection;
 export type Parser = (value: unknown) => Parsed;
 
 export interface FieldType {
@@ -29,8 +22,6 @@ const TOO_DEEP = new Rejection("nested_too_deep");
 const OUT_OF_RANGE = new Rejection("number_out_of_range");
 const NOT_FINITE = new Rejection("number_not_finite");
 const DECIMAL = new Rejection("decimal_would_lose_digits");
-const BAD_DATE = new Rejection("not_a_date");
-const DATE_RANGE = new Rejection("date_out_of_range");
 const BAD_UUID = new Rejection("not_a_uuid");
 
 /** A number as text; the exponent is bounded so that a hostile `1e999999999` can't be spelled out. */
@@ -40,7 +31,6 @@ const NOT_A_FINITE = /^[+-]?(?:nan|inf(?:inity)?)$/i;
 const MAX_DIGITS = 1000;
 const MAX_BIGINT = 9223372036854775807n;
 const MIN_BIGINT = -9223372036854775808n;
-const MAX_DEPTH = 200;
 
 /**
  * How a field is parsed and stored.
@@ -183,41 +173,6 @@ function parseBoolean(value: unknown, textual: boolean): Parsed {
   return /^(?:false|f|no|n|0)$/i.test(text) ? "false" : WRONG_TYPE;
 }
 
-/** ISO 8601, extended (2024-02-29) or basic (20240229). */
-const DATE = /^(\d{4})-?(\d{2})-?(\d{2})$/;
-const FAR = /^[+-]?\d{5,}-|^-?infinity$| BC$/i;
-
-function parseDate(value: string): Parsed {
-  const text = value.trim();
-  const match = DATE.exec(text);
-  if (!match) return FAR.test(text) ? DATE_RANGE : BAD_DATE;
-  return isDay(match[1], match[2], match[3]) ? `${match[1]}-${match[2]}-${match[3]}` : BAD_DATE;
-}
-
-function isDay(year = "", month = "", day = ""): boolean {
-  const [y, m, d] = [Number(year), Number(month), Number(day)];
-  if (y < 1 || m < 1 || m > 12 || d < 1) return false;
-  const leap = (y % 4 === 0 && y % 100 !== 0) || y % 400 === 0;
-  return d <= (m === 2 ? (leap ? 29 : 28) : m === 4 || m === 6 || m === 9 || m === 11 ? 30 : 31);
-}
-
-/** ISO 8601 / RFC 3339, `T` or a space between; without an offset it is UTC; digits past the microsecond are rounded by Postgres. */
-const DATE_TIME =
-  /^(\d{4})-?(\d{2})-?(\d{2})(?:[T ](\d{2}):?(\d{2})(?::?(\d{2})(?:[.,](\d{1,12}))?)?\s?(Z|[+-]\d{2}(?::?\d{2})?)?)?$/i;
-
-function parseDateTime(value: string): Parsed {
-  const text = value.trim();
-  const match = DATE_TIME.exec(text);
-  if (!match) return FAR.test(text) ? DATE_RANGE : BAD_DATE;
-  const [, year, month, day, hour = "00", minute = "00", second = "00", fraction, offset = "Z"] = match;
-  if (!isDay(year, month, day) || Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return BAD_DATE;
-  const zone = /^z$/i.test(offset) ? "+00" : offset;
-  if (Number(zone.slice(1, 3)) > 15 || Number(zone.replace(":", "").slice(3) || 0) > 59) return BAD_DATE;
-  // Postgres takes :60 as the next minute's beginning, but refuses a fraction of that second.
-  const part = fraction && second !== "60" ? `.${fraction}` : "";
-  return `${year}-${month}-${day} ${hour}:${minute}:${second}${part}${zone}`;
-}
-
 function parseUuid(value: string): Parsed {
   const text = value.trim().toLowerCase();
   return /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(text) ? text : BAD_UUID;
@@ -249,37 +204,4 @@ function jsonText(value: unknown): Parsed {
     return string;
   });
   return flaw ?? text ?? TOO_DEEP;
-}
-
-/**
- * Sorted-key JSON of any value, or null where it is nested more than 200 deep.
- * @param map what each string and key becomes
- */
-export function canonicalJson(
-  value: unknown,
-  map: (text: string) => string = (text) => text,
-  depth = 0,
-): string | null {
-  if (typeof value === "string") return JSON.stringify(map(value));
-  if (typeof value === "number") return Number.isFinite(value) ? String(value) : "null";
-  if (typeof value === "boolean" || typeof value === "bigint") return String(value);
-  if (typeof value !== "object" || value === null) return "null";
-  if (value instanceof DecimalText) return value.text;
-  if (depth >= MAX_DEPTH) return null;
-  const parts: string[] = [];
-  if (Array.isArray(value)) {
-    for (const item of value) {
-      const text = canonicalJson(item, map, depth + 1);
-      if (text === null) return null;
-      parts.push(text);
-    }
-    return `[${parts.join(",")}]`;
-  }
-  const object = value as Record<string, unknown>;
-  for (const key of Object.keys(object).sort()) {
-    const text = canonicalJson(object[key], map, depth + 1);
-    if (text === null) return null;
-    parts.push(`${JSON.stringify(map(key))}:${text}`);
-  }
-  return `{${parts.join(",")}}`;
 }
