@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { PACKAGE_DIRECTORY } from "../config.ts";
 import { ownEnvironment } from "../stack/environment.ts";
 import { freePort } from "../stack/ports.ts";
+import { makeSuiteFolder } from "./servers.ts";
 
 export interface Ended {
   code: number | null;
@@ -28,9 +28,7 @@ export interface CommandLine {
 }
 
 export async function createCommandLine(): Promise<CommandLine> {
-  const folder = await mkdtemp(join(tmpdir(), "miette-command-"));
-  // As root, Postgres runs as another account, which has to enter.
-  await chmod(folder, 0o755);
+  const folder = await makeSuiteFolder();
   const [project, home] = [join(folder, "project"), join(folder, "home")];
   await mkdir(project);
   const [postgresPort, temporalPort, uiPort] = [await freePort(), await freePort(), await freePort()];

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { freePort } from "../stack/ports.ts";
 import { identifyProcess, isRunning, type ProcessIdentity } from "../stack/process.ts";
-import { attachStack } from "../stack/stack.ts";
+import { attachStack, stopStack } from "../stack/stack.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -19,17 +19,25 @@ declare module "vitest" {
 const PREFIX = "miette-test-";
 
 /**
+ * A folder that the next run of the suite removes when this one is killed, and stops the servers of the home in it. As
+ * root, Postgres runs as another account, which has to enter it.
+ */
+export async function makeSuiteFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), PREFIX));
+  await chmod(folder, 0o755);
+  await writeFile(join(folder, "suite.json"), JSON.stringify(identifyProcess(process.pid)));
+  return folder;
+}
+
+/**
  * Starts the suite's servers once; every test file makes databases and task queues of its own in them. When the suite
  * is killed, their supervisor ends them, and the next run removes what is left.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   await removeLeftovers();
-  const home = await mkdtemp(join(tmpdir(), PREFIX));
-  // As root, Postgres runs as another account, which has to enter.
-  await chmod(home, 0o755);
-  await writeFile(join(home, "suite.json"), JSON.stringify(identifyProcess(process.pid)));
+  const folder = await makeSuiteFolder();
   const settings = {
-    home,
+    home: join(folder, "home"),
     postgresPort: await freePort(),
     temporalPort: await freePort(),
     uiPort: await freePort(),
@@ -42,7 +50,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide("temporalAddress", stack.temporalAddress);
   return async () => {
     await stack.stop();
-    await rm(home, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true });
   };
 }
 
@@ -51,6 +59,7 @@ async function removeLeftovers(): Promise<void> {
     if (!name.startsWith(PREFIX)) continue;
     const text = await readFile(join(tmpdir(), name, "suite.json"), "utf8").catch(() => null);
     if (text === null || isRunning(JSON.parse(text) as ProcessIdentity)) continue;
+    await stopStack(join(tmpdir(), name, "home"));
     await rm(join(tmpdir(), name), { recursive: true, force: true });
   }
 }
