@@ -40,8 +40,3 @@ function asUuid(bytes: Buffer): string {
   const hex = bytes.toString("hex");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
-
-/** The identifier kind of a token: all before its last underscore. */
-export function tokenKind(token: string): string {
-  return token.slice(0, token.lastIndexOf("_"));
-}
