@@ -6,6 +6,7 @@ import { registerInit } from "./cli/init.ts";
 import { registerLineage } from "./cli/lineage.ts";
 import { registerQuarantine } from "./cli/quarantine.ts";
 import { registerQuery } from "./cli/query.ts";
+import { registerReport } from "./cli/report.ts";
 import { registerRun } from "./cli/run.ts";
 import { registerSchedules } from "./cli/schedules.ts";
 import { registerSegment } from "./cli/segment.ts";
@@ -33,6 +34,7 @@ for (const register of [
   registerSchedules,
   registerQuarantine,
   registerQuery,
+  registerReport,
   registerSegment,
 ]) {
   register(program);
