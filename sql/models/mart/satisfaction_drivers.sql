@@ -1,23 +1,23 @@
 -- One row per circumstance that reviews differ by, with how much better or worse their mean rating is with it than without.
 -- key: driver, value
 -- not null: label, rank, reviews_with, reviews_without, mean_with, mean_without, difference
--- not null: ci_low, ci_high, certain_difference
+-- not null: ci_low, ci_high, is_certain
 -- column driver: product, category, channel, delivery_days, price or month
 -- column value: the product's reference, its category, the channel that led to the order first, the days from order to
 --   delivery (0-2, 3-4, 5-7, 8+), the quarter of the products by price that the product is in (1 cheapest to 4 dearest)
 --   or the first day of the month in which the review was written
 -- column label: the value for people to read
--- column rank: 1 is the driver whose difference is surest to be large, by certain_difference
--- column reviews_with: reviews with it; a driver with or without fewer than 5 reviews is left out
+-- column rank: 1 is the greatest certain difference, in either direction; those that are not certain come last
+-- column reviews_with: reviews with it; a driver with or without fewer than 10 reviews is left out
 -- column reviews_without: reviews with another value of the same driver
 -- column mean_with: mean rating of the reviews with it
 -- column mean_without: mean rating of the reviews without it
 -- column difference: mean rating with it less the mean without it: below 0, it goes with worse ratings
 -- column ci_low: lower end of the difference's 95% confidence interval (Welch, quantiles of the t distribution)
 -- column ci_high: upper end of it
--- column certain_difference: the end of the interval that is nearer to 0, without its sign; 0 where 0 is within
+-- column is_certain: whether 0 lies outside the interval
 with settings as (
-    select 5 as least_reviews, ops.time_zone() as time_zone
+    select 10 as least_reviews, ops.time_zone() as time_zone
 ),
 reviews as (
     select
@@ -155,15 +155,15 @@ bounds as (
         difference::double precision + margin as ci_high
     from intervals
 ),
-ranked as (
-    select *, greatest(ci_low, -ci_high, 0) as certain_difference
+judged as (
+    select *, ci_low > 0 or ci_high < 0 as is_certain
     from bounds
 )
 select
     driver,
     value,
     label,
-    row_number() over (order by certain_difference desc, abs(difference) desc, driver, value) as rank,
+    row_number() over (order by is_certain desc, abs(difference) desc, driver, value) as rank,
     reviews_with,
     reviews_without,
     mean_with,
@@ -171,5 +171,5 @@ select
     difference,
     ci_low,
     ci_high,
-    certain_difference
-from ranked
+    is_certain
+from judged
