@@ -106,7 +106,8 @@ async function measure(context: ComputeContext, goal: Goal, select: MartSelect):
   const fail = (mend: string) => new UserError(mend, goal.place);
   // A cursor, so that a select that forgets to count does not bring a table into memory.
   const { fields, rows } = await fetchTwo(client, sql).catch((error: unknown) => {
-    throw statementError(error, { file: goal.place.file ?? "miette.yaml", place: goal.place });
+    const { file = "miette.yaml", line, key } = goal.place;
+    throw statementError(error, { file: `${file}:${line} ${key}`, place: goal.place });
   });
   if (fields.length !== 1) throw fail(`returns ${fields.length} columns; a goal's select returns one number.`);
   if (!NUMBERS.has(fields[0]!.dataTypeID)) throw fail("returns no number; a goal's select returns one number.");
