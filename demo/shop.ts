@@ -45,10 +45,7 @@ export async function loadShop(store: Store, serverUrl: string, generation: stri
   });
   await withClient(serverUrl, LOADING, async (client) => {
     await client.query("begin");
-    await client.query(await readFile(new URL("./shop.sql", import.meta.url), "utf8"));
-    for (const [table, rows] of shopRows(store)) {
-      await pipeline(Readable.from(rows.map(copyLine)), client.query(copyFrom(`copy ${table} from stdin`)));
-    }
+    await fillShop(store, client);
     await client.query(`grant select on all tables in schema public to ${READER}`);
     await client.query("commit");
     await client.query("analyze");
@@ -60,6 +57,14 @@ export async function loadShop(store: Store, serverUrl: string, generation: stri
     await client.query(`drop database if exists ${SHOP_DATABASE} with (force)`);
     await client.query(`alter database ${LOADING} rename to ${SHOP_DATABASE}`);
   });
+}
+
+/** Makes the shop's tables with their rows in an empty database. */
+export async function fillShop(store: Store, client: pg.ClientBase): Promise<void> {
+  await client.query(await readFile(new URL("./shop.sql", import.meta.url), "utf8"));
+  for (const [table, rows] of shopRows(store)) {
+    await pipeline(Readable.from(rows.map(copyLine)), client.query(copyFrom(`copy ${table} from stdin`)));
+  }
 }
 
 /** Makes sure that the reader exists, can only read, and has this password. */
