@@ -1,6 +1,6 @@
 import type { EChartsOption } from "echarts";
 import { init } from "echarts/dist/echarts.esm.min.mjs";
-import { escapeHtml, Html } from "./html.ts";
+import { escapeHtml, html, Html } from "./html.ts";
 import type { View } from "./figure.ts";
 
 /** Colours are custom properties of the page, so that one drawing serves light, dark and print. */
@@ -57,6 +57,50 @@ function asFigure(svg: string, label: string): string {
     )
     .replace(/\n+/g, "");
   return bare.replace(/^<svg[^>]*?(viewBox="[^"]*")[^>]*>/, `<svg $1 role="img" aria-label="${escapeHtml(label)}">`);
+}
+
+/** Names and colours of a chart's series. In markup, since the width of text is known to the browser alone. */
+export function legend(entries: { name: string; colour: string }[]): Html {
+  return html`<ul class="legend">
+    ${entries.map(
+      ({ name, colour }) =>
+        html`<li>
+          <svg viewBox="0 0 10 10" aria-hidden="true"><rect width="10" height="10" rx="2" fill="${colour}" /></svg
+          >${name}
+        </li>`,
+    )}
+  </ul>`;
+}
+
+const DAY = 86_400_000;
+
+/** Days since 1970 of a YYYY-MM-DD, as the places of a time axis. */
+export function dayNumber(day: string): number {
+  return Date.parse(`${day}T00:00:00Z`) / DAY;
+}
+
+/** An axis of whole days, with as many labels as fit. */
+export function dayAxis(view: View, days: string[]) {
+  const numbers = days.map(dayNumber);
+  const [first, last] = [Math.min(...numbers), Math.max(...numbers)];
+  const labels = Math.min(last - first, view.width === "wide" ? 6 : 3);
+  return {
+    type: "value" as const,
+    min: first,
+    max: last,
+    axisLine: { lineStyle: { color: RULE } },
+    axisTick: { show: false },
+    splitLine: { show: false },
+    axisLabel: {
+      color: MUTED,
+      showMinLabel: true,
+      customValues: Array.from(
+        { length: labels + 1 },
+        (_, index) => first + Math.round((index * (last - first)) / labels),
+      ),
+      formatter: (day: number) => view.wording.date(new Date(day * DAY).toISOString().slice(0, 10)),
+    },
+  };
 }
 
 /** Names of unknown length in a place of known size. */

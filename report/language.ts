@@ -43,7 +43,7 @@ export class Wording {
     return this.#format(value, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });
   }
 
-  /** A difference with its sign, the minus one that aligns with the plus. */
+  /** A difference with its sign. */
   signed(value: number, digits = 2): string {
     return this.#format(value, {
       signDisplay: "exceptZero",
@@ -66,12 +66,12 @@ export class Wording {
       style: "currency",
       currency: this.#currency,
       notation: "compact",
-      maximumFractionDigits: 1,
+      maximumSignificantDigits: 3,
     });
   }
 
   shortCount(value: number): string {
-    return this.#format(value, { notation: "compact", maximumFractionDigits: 1 });
+    return this.#format(value, { notation: "compact", maximumSignificantDigits: 3 });
   }
 
   /** @param day YYYY-MM-DD */
@@ -97,7 +97,8 @@ export class Wording {
   }
 
   #format(value: number, options: Intl.NumberFormatOptions): string {
-    return new Intl.NumberFormat(this.#locale, options).format(value);
+    // The true minus sign, which is as wide as the plus.
+    return new Intl.NumberFormat(this.#locale, options).format(value).replace("-", "−");
   }
 
   #day(day: string, options: Intl.DateTimeFormatOptions): string {

@@ -2,6 +2,7 @@ import type { Figure, Row, Section, View } from "./figure.ts";
 import { groupRows } from "./figure.ts";
 import { html, Html } from "./html.ts";
 import { LANGUAGES, type Language, type Text, Wording } from "./language.ts";
+import { capital } from "./names.ts";
 import { numbersTable } from "./numbers.ts";
 import type { Reading } from "./read.ts";
 
@@ -72,7 +73,7 @@ function edition(contents: ReportContents, wording: Wording): Html {
   return html`<div class="edition" lang="${language}">
     <header>
       <p class="kicker">${wording.say({ en: "Customer report", fr: "Rapport clients" })}</p>
-      <h1>${project}</h1>
+      <h1>${capital(project.replaceAll(/[-_]/g, " "))}</h1>
       <p class="state">${state} · ${currency} · ${timeZone}</p>
       <nav aria-label="${wording.say({ en: "Sections", fr: "Rubriques" })}">
         <ul>
@@ -120,7 +121,7 @@ function figurePart({ readings, timeZone }: ReportContents, figure: Figure, id: 
     return html`<figure aria-labelledby="${id}">
       <figcaption><h3 id="${id}">${title}</h3></figcaption>
       <p class="empty">${problem}</p>
-      <div class="behind">${sql}</div>
+      <div class="evidence">${sql}</div>
     </figure>`;
   }
   const { rows } = reading;
@@ -132,7 +133,7 @@ function figurePart({ readings, timeZone }: ReportContents, figure: Figure, id: 
       ${finding === null ? null : html`<p>${finding}</p>`}
     </figcaption>
     ${figure.draw ? drawings(figure, rows, id, view) : numbers}
-    <div class="behind">
+    <div class="evidence">
       ${
         figure.draw
           ? html`<details>

@@ -1,4 +1,4 @@
-import { ACCENT, chart, INK, MUTED, RULE, seriesColour, shorten } from "../chart.ts";
+import { ACCENT, chart, dayAxis, dayNumber, INK, legend, MUTED, RULE, seriesColour } from "../chart.ts";
 import { figure, groupRows, type Section, type View } from "../figure.ts";
 import { html, type Html } from "../html.ts";
 import { capital, nameOf } from "../names.ts";
@@ -6,6 +6,7 @@ import { capital, nameOf } from "../names.ts";
 type Goal = {
   goal: string;
   value: number | null;
+  direction: string;
   target: number;
   by_date: string;
   expected: number | null;
@@ -35,6 +36,7 @@ export const goals: Section = {
 select
     goal,
     value::float8 as value,
+    direction,
     target::float8 as target,
     by_date,
     expected::float8 as expected,
@@ -46,6 +48,7 @@ order by by_date, goal`,
       columns: {
         goal: { label: { en: "Goal", fr: "Objectif" }, as: "text" },
         value: { label: { en: "Value", fr: "Valeur" }, as: "figure" },
+        direction: { label: { en: "To be", fr: "À être" }, as: "name" },
         target: { label: { en: "Target", fr: "Cible" }, as: "figure" },
         by_date: { label: { en: "By", fr: "Échéance" }, as: "date" },
         expected: { label: { en: "Expected by then", fr: "Attendu à l’échéance" }, as: "figure" },
@@ -57,7 +60,7 @@ order by by_date, goal`,
       finding: (rows, { wording }) => {
         const met = rows.filter((row) => row.is_met).length;
         return wording.say({
-          en: `${met} of ${rows.length} ${rows.length === 1 ? "goal is" : "goals are"} met.`,
+          en: `${met} of ${rows.length} ${rows.length === 1 ? "goal" : "goals"} met.`,
           fr: `${met} ${met > 1 ? "objectifs atteints" : "objectif atteint"} sur ${rows.length}.`,
         });
       },
@@ -131,49 +134,33 @@ function bullet(value: number | null, expected: number | null): Html {
 
 function drawCourse(rows: Measured[], view: View): Html {
   const { wording } = view;
-  const drawable = [
+  const days = rows.map((row) => row.date);
+  if (new Set(days).size === 1) return html``;
+  const courses = [
     ...groupRows(
       rows.filter((row) => row.target !== 0),
       "goal",
     ),
-  ].slice(0, 7);
-  return chart(view, 260, wording.say(goals.figures[1]!.title), {
-    grid: { left: 48, right: 20, top: 40, bottom: 28 },
-    legend: {
-      top: 0,
-      left: 0,
-      type: "plain",
-      icon: "roundRect",
-      itemWidth: 14,
-      itemHeight: 4,
-      textStyle: { color: MUTED },
-    },
-    xAxis: {
-      type: "time",
-      axisLine: { lineStyle: { color: RULE } },
-      axisTick: { show: false },
-      splitNumber: view.width === "wide" ? 6 : 3,
-      axisLabel: {
-        color: MUTED,
-        hideOverlap: true,
-        formatter: (instant: number) => wording.date(new Date(instant).toISOString().slice(0, 10)),
-      },
-    },
+  ]
+    .slice(0, 7)
+    .map(([goal, points], index) => ({ name: capital(goal), points, colour: seriesColour(index) }));
+  return html`${legend(courses)}${chart(view, 240, wording.say(goals.figures[1]!.title), {
+    grid: { left: 48, right: 40, top: 12, bottom: 28 },
+    xAxis: dayAxis(view, days),
     yAxis: {
       type: "value",
       splitLine: { lineStyle: { color: RULE } },
       axisLabel: { color: MUTED, formatter: (share: number) => wording.share(share, 0) },
     },
-    series: drawable.map(([goal, points], index) => ({
+    series: courses.map(({ points, colour }, index) => ({
       type: "line",
-      name: shorten(capital(goal), view.width === "wide" ? 40 : 28),
       silent: true,
       clip: false,
       symbol: "circle",
       symbolSize: points.length > 60 ? 0 : 5,
-      lineStyle: { width: 2, color: seriesColour(index) },
-      itemStyle: { color: seriesColour(index) },
-      data: points.map((point) => [`${point.date}T00:00:00Z`, point.value / point.target]),
+      lineStyle: { width: 2, color: colour },
+      itemStyle: { color: colour },
+      data: points.map((point) => [dayNumber(point.date), point.value / point.target]),
       ...(index === 0
         ? {
             markLine: {
@@ -186,5 +173,5 @@ function drawCourse(rows: Measured[], view: View): Html {
           }
         : {}),
     })),
-  });
+  })}`;
 }

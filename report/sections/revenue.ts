@@ -1,6 +1,6 @@
-import { chart, MUTED, RULE, seriesColour } from "../chart.ts";
+import { chart, legend, MUTED, RULE, seriesColour } from "../chart.ts";
 import { figure, type Section, type View } from "../figure.ts";
-import type { Html } from "../html.ts";
+import { html, type Html } from "../html.ts";
 
 type Month = {
   month: string;
@@ -82,48 +82,47 @@ order by month`,
 
 function drawMonths(rows: Month[], view: View): Html {
   const { wording } = view;
-  const bar = (name: string, colour: string, values: number[]) => ({
-    type: "bar" as const,
-    name,
-    stack: "revenue",
-    silent: true,
-    barMaxWidth: 44,
-    barCategoryGap: "28%",
-    itemStyle: { color: colour },
-    data: values,
-  });
-  return chart(view, view.width === "wide" ? 320 : 260, wording.say(revenue.figures[0]!.title), {
-    grid: { left: 56, right: 8, top: 40, bottom: 40 },
-    legend: { top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 12, textStyle: { color: MUTED } },
-    xAxis: {
-      type: "category",
-      data: rows.map((row) => row.month),
-      axisTick: { show: false },
-      axisLine: { lineStyle: { color: RULE } },
-      axisLabel: {
-        color: MUTED,
-        lineHeight: 14,
-        hideOverlap: true,
-        formatter: (month: string, index: number) => wording.shortMonth(month, index === 0),
+  const parts = [
+    {
+      name: wording.say({ en: "Returning customers", fr: "Clients revenus" }),
+      colour: seriesColour(0),
+      key: "from_returning",
+    },
+    { name: wording.say({ en: "New customers", fr: "Nouveaux clients" }), colour: seriesColour(1), key: "from_new" },
+  ] as const;
+  return html`${legend([...parts])}${chart(
+    view,
+    view.width === "wide" ? 290 : 240,
+    wording.say(revenue.figures[0]!.title),
+    {
+      grid: { left: 56, right: 8, top: 12, bottom: 40 },
+      xAxis: {
+        type: "category",
+        data: rows.map((row) => row.month),
+        axisTick: { show: false },
+        axisLine: { lineStyle: { color: RULE } },
+        axisLabel: {
+          color: MUTED,
+          lineHeight: 14,
+          hideOverlap: true,
+          formatter: (month: string, index: number) => wording.shortMonth(month, index === 0),
+        },
       },
+      yAxis: {
+        type: "value",
+        splitNumber: 4,
+        splitLine: { lineStyle: { color: RULE } },
+        axisLabel: { color: MUTED, formatter: (amount: number) => wording.shortMoney(amount) },
+      },
+      series: parts.map(({ colour, key }) => ({
+        type: "bar",
+        stack: "revenue",
+        silent: true,
+        barMaxWidth: 44,
+        barCategoryGap: "28%",
+        itemStyle: { color: colour },
+        data: rows.map((row) => row[key]),
+      })),
     },
-    yAxis: {
-      type: "value",
-      splitNumber: 4,
-      splitLine: { lineStyle: { color: RULE } },
-      axisLabel: { color: MUTED, formatter: (amount: number) => wording.shortMoney(amount) },
-    },
-    series: [
-      bar(
-        wording.say({ en: "Returning customers", fr: "Clients revenus" }),
-        seriesColour(0),
-        rows.map((row) => row.from_returning),
-      ),
-      bar(
-        wording.say({ en: "New customers", fr: "Nouveaux clients" }),
-        seriesColour(1),
-        rows.map((row) => row.from_new),
-      ),
-    ],
-  });
+  )}`;
 }

@@ -1,7 +1,7 @@
-import { chart, INK, MUTED, seriesColour } from "../chart.ts";
+import { chart, INK, legend, MUTED, seriesColour } from "../chart.ts";
 import { figure, type Section, type View } from "../figure.ts";
 import { heatMap } from "../heat-map.ts";
-import type { Html } from "../html.ts";
+import { html, type Html } from "../html.ts";
 import { capital, nameOf } from "../names.ts";
 
 type Cell = { recency_score: number; frequency_score: number; customers: number; mean_monetary: number };
@@ -87,6 +87,7 @@ order by monetary desc, rfm_segment`,
 
 function drawMap(rows: Cell[], view: View): Html {
   const { wording } = view;
+  const wide = view.width === "wide";
   const most = Math.max(...rows.map((row) => row.customers));
   const byRecency = SCORES.toReversed();
   return heatMap(view, wording.say(rfm.figures[0]!.title), {
@@ -94,43 +95,29 @@ function drawMap(rows: Cell[], view: View): Html {
     y: byRecency.map(String),
     xName: wording.say({ en: "frequency: few orders to many →", fr: "fréquence : peu de commandes à beaucoup →" }),
     yName: wording.say({ en: "recency: long ago to lately →", fr: "récence : ancienne à récente →" }),
-    left: 44,
-    rowHeight: view.width === "wide" ? 54 : 46,
-    cells: rows.map((row) => ({
-      x: SCORES.indexOf(row.frequency_score),
-      y: byRecency.indexOf(row.recency_score),
-      // Cells differ by orders of magnitude; the root keeps the small ones apart.
-      strength: Math.sqrt(row.customers / most),
-      text:
-        view.width === "wide"
-          ? `${wording.count(row.customers)}\n${wording.shortMoney(row.mean_monetary)}`
-          : wording.count(row.customers),
-    })),
+    left: 48,
+    rowHeight: wide ? 54 : 46,
+    cells: byRecency.flatMap((recency, y) =>
+      SCORES.map((frequency, x) => {
+        const row = rows.find((each) => each.recency_score === recency && each.frequency_score === frequency);
+        if (!row) return { x, y, strength: 0, text: "" };
+        const customers = wording.count(row.customers);
+        // Cells differ by orders of magnitude; the root keeps the small ones apart.
+        const strength = Math.sqrt(row.customers / most);
+        return { x, y, strength, text: wide ? `${customers}\n${wording.shortMoney(row.mean_monetary)}` : customers };
+      }),
+    ),
   });
 }
 
 function drawSegments(rows: RfmSegment[], view: View): Html {
   const { wording } = view;
-  const wide = view.width === "wide";
-  const bar = (name: string, colour: string, values: number[]) => ({
-    type: "bar" as const,
-    name,
-    silent: true,
-    barMaxWidth: 9,
-    barGap: "20%",
-    itemStyle: { color: colour },
-    label: {
-      show: true,
-      position: "right" as const,
-      color: MUTED,
-      fontSize: 10,
-      formatter: ({ value }: { value?: unknown }) => wording.share(Number(value), 0),
-    },
-    data: values,
-  });
-  return chart(view, rows.length * 34 + 44, wording.say(rfm.figures[1]!.title), {
-    grid: { left: wide ? 150 : 116, right: 44, top: 36, bottom: 4 },
-    legend: { top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 12, textStyle: { color: MUTED } },
+  const parts = [
+    { name: wording.say({ en: "Customers", fr: "Clients" }), colour: seriesColour(1), key: "customer_share" },
+    { name: wording.say({ en: "Revenue", fr: "Chiffre d’affaires" }), colour: seriesColour(0), key: "monetary_share" },
+  ] as const;
+  return html`${legend([...parts])}${chart(view, rows.length * 34 + 8, wording.say(rfm.figures[1]!.title), {
+    grid: { left: view.width === "wide" ? 150 : 124, right: 44, top: 4, bottom: 4 },
     xAxis: { type: "value", show: false },
     yAxis: {
       type: "category",
@@ -140,17 +127,20 @@ function drawSegments(rows: RfmSegment[], view: View): Html {
       axisTick: { show: false },
       axisLabel: { color: INK },
     },
-    series: [
-      bar(
-        wording.say({ en: "Customers", fr: "Clients" }),
-        seriesColour(1),
-        rows.map((row) => row.customer_share),
-      ),
-      bar(
-        wording.say({ en: "Revenue", fr: "Chiffre d’affaires" }),
-        seriesColour(0),
-        rows.map((row) => row.monetary_share ?? 0),
-      ),
-    ],
-  });
+    series: parts.map(({ colour, key }) => ({
+      type: "bar",
+      silent: true,
+      barMaxWidth: 9,
+      barGap: "20%",
+      itemStyle: { color: colour },
+      label: {
+        show: true,
+        position: "right",
+        color: MUTED,
+        fontSize: 10,
+        formatter: ({ value }) => wording.share(Number(value), 0),
+      },
+      data: rows.map((row) => row[key] ?? 0),
+    })),
+  })}`;
 }

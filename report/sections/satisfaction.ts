@@ -1,6 +1,6 @@
-import { BAD, chart, GOOD, INK, MUTED, RULE, seriesColour, shorten } from "../chart.ts";
+import { BAD, chart, GOOD, INK, legend, MUTED, RULE, seriesColour, shorten, textStyle } from "../chart.ts";
 import { figure, type Section, type View } from "../figure.ts";
-import type { Html } from "../html.ts";
+import { html, type Html } from "../html.ts";
 import { capital, nameOf } from "../names.ts";
 import type { Wording } from "../language.ts";
 
@@ -127,77 +127,94 @@ limit 12`,
 
 function drawMonths(rows: Month[], view: View): Html {
   const { wording } = view;
-  const axis = { splitLine: { lineStyle: { color: RULE } }, splitNumber: 4 };
-  return chart(view, view.width === "wide" ? 300 : 250, wording.say(satisfaction.figures[0]!.title), {
-    grid: { left: 32, right: 44, top: 40, bottom: 40 },
-    legend: { top: 0, left: 0, itemWidth: 14, itemHeight: 8, textStyle: { color: MUTED } },
-    xAxis: {
-      type: "category",
-      data: rows.map((row) => row.month),
-      axisTick: { show: false },
-      axisLine: { lineStyle: { color: RULE } },
-      axisLabel: {
-        color: MUTED,
-        lineHeight: 14,
-        hideOverlap: true,
-        formatter: (month: string, index: number) => wording.shortMonth(month, index === 0),
+  const low = {
+    name: wording.say({ en: "1 and 2 stars, right scale", fr: "1 et 2 étoiles, échelle de droite" }),
+    colour: seriesColour(1),
+  };
+  const mean = { name: wording.say({ en: "Mean rating", fr: "Note moyenne" }), colour: seriesColour(0) };
+  return html`${legend([mean, low])}${chart(
+    view,
+    view.width === "wide" ? 270 : 230,
+    wording.say(satisfaction.figures[0]!.title),
+    {
+      grid: { left: 28, right: 48, top: 12, bottom: 40 },
+      xAxis: {
+        type: "category",
+        data: rows.map((row) => row.month),
+        axisTick: { show: false },
+        axisLine: { lineStyle: { color: RULE } },
+        axisLabel: {
+          color: MUTED,
+          lineHeight: 14,
+          hideOverlap: true,
+          formatter: (month: string, index: number) => wording.shortMonth(month, index === 0),
+        },
       },
+      yAxis: [
+        {
+          type: "value",
+          min: 1,
+          max: 5,
+          interval: 1,
+          splitLine: { lineStyle: { color: RULE } },
+          axisLabel: { color: MUTED },
+        },
+        {
+          type: "value",
+          min: 0,
+          max: 1,
+          interval: 0.25,
+          splitLine: { show: false },
+          axisLabel: { color: MUTED, formatter: (share: number) => wording.share(share, 0) },
+        },
+      ],
+      series: [
+        {
+          type: "bar",
+          yAxisIndex: 1,
+          silent: true,
+          barMaxWidth: 28,
+          itemStyle: { color: low.colour },
+          data: rows.map((row) => row.low_share),
+        },
+        {
+          type: "line",
+          silent: true,
+          clip: false,
+          symbol: "circle",
+          symbolSize: 6,
+          lineStyle: { width: 2.5, color: mean.colour },
+          itemStyle: { color: mean.colour },
+          data: rows.map((row) => row.mean_rating),
+        },
+      ],
     },
-    yAxis: [
-      { ...axis, type: "value", min: 1, max: 5, interval: 1, axisLabel: { color: MUTED } },
-      {
-        ...axis,
-        type: "value",
-        min: 0,
-        max: 1,
-        interval: 0.25,
-        splitLine: { show: false },
-        axisLabel: { color: MUTED, formatter: (share: number) => wording.share(share, 0) },
-      },
-    ],
-    series: [
-      {
-        type: "bar",
-        name: wording.say({ en: "1 and 2 stars", fr: "1 et 2 étoiles" }),
-        yAxisIndex: 1,
-        silent: true,
-        barMaxWidth: 28,
-        itemStyle: { color: seriesColour(1) },
-        data: rows.map((row) => row.low_share),
-      },
-      {
-        type: "line",
-        name: wording.say({ en: "Mean rating", fr: "Note moyenne" }),
-        silent: true,
-        clip: false,
-        symbol: "circle",
-        symbolSize: 6,
-        lineStyle: { width: 2.5, color: seriesColour(0) },
-        itemStyle: { color: seriesColour(0) },
-        data: rows.map((row) => row.mean_rating),
-      },
-    ],
-  });
+  )}`;
 }
 
 function driverName({ driver, label }: Driver, wording: Wording): string {
-  const value = /^\d{4}-\d{2}-\d{2}$/.test(label) ? wording.month(label) : nameOf(label, wording);
+  const value = /^\d{4}-\d{2}-\d{2}$/.test(label)
+    ? wording.month(label)
+    : driver === "channel"
+      ? nameOf(label, wording)
+      : label;
   return `${capital(nameOf(driver, wording))}${wording.language === "fr" ? " : " : ": "}${value}`;
 }
 
-/** A dot and its interval per driver, its name above; what does not cross zero is in colour. */
+/** A dot and its interval per driver, its name beside it or, on a phone, above; what does not cross zero is in colour. */
 function drawDrivers(rows: Driver[], view: View): Html {
   const { wording } = view;
+  const wide = view.width === "wide";
   const colour = (row: Driver) => (row.ci_high < 0 ? BAD : row.ci_low > 0 ? GOOD : MUTED);
   const most = Math.max(0.1, ...rows.flatMap((row) => [Math.abs(row.ci_low), Math.abs(row.ci_high)])) * 1.05;
-  const longest = view.width === "wide" ? 70 : 34;
-  return chart(view, rows.length * 40 + 40, wording.say(satisfaction.figures[1]!.title), {
-    grid: { left: 8, right: 8, top: 12, bottom: 28 },
+  const font = textStyle(view);
+  return chart(view, rows.length * (wide ? 30 : 40) + 40, wording.say(satisfaction.figures[1]!.title), {
+    grid: { left: wide ? 260 : 8, right: 12, top: 8, bottom: 28 },
     xAxis: {
       type: "value",
       min: -most,
       max: most,
-      splitNumber: view.width === "wide" ? 6 : 4,
+      splitNumber: 4,
       splitLine: { lineStyle: { color: RULE } },
       axisLabel: {
         color: MUTED,
@@ -206,7 +223,15 @@ function drawDrivers(rows: Driver[], view: View): Html {
         formatter: (difference: number) => wording.signed(difference, 1),
       },
     },
-    yAxis: { type: "category", inverse: true, show: false, data: rows.map((_, index) => index) },
+    yAxis: {
+      type: "category",
+      inverse: true,
+      show: wide,
+      data: rows.map((row) => shorten(driverName(row, wording), 36)),
+      axisLine: { show: false },
+      axisTick: { show: false },
+      axisLabel: { color: INK, interval: 0 },
+    },
     series: [
       {
         type: "line",
@@ -225,29 +250,37 @@ function drawDrivers(rows: Driver[], view: View): Html {
         silent: true,
         data: rows.map((row, index) => [row.difference, index, row.ci_low, row.ci_high]),
         renderItem: (_, api) => {
-          const row = rows[Number(api.value(1))]!;
-          const [x = 0, middle = 0] = api.coord([row.difference, Number(api.value(1))]);
-          const [low = 0] = api.coord([row.ci_low, 0]);
-          const [high = 0] = api.coord([row.ci_high, 0]);
-          const y = middle + 8;
-          const stroke = { stroke: colour(row), lineWidth: 2, fill: "none" };
+          const index = Number(api.value(1));
+          const row = rows[index]!;
+          const [x = 0, middle = 0] = api.coord([row.difference, index]);
+          const [low = 0] = api.coord([row.ci_low, index]);
+          const [high = 0] = api.coord([row.ci_high, index]);
+          const y = wide ? middle : middle + 8;
+          const style = { stroke: colour(row), lineWidth: 2, fill: "none" };
+          const line = (x1: number, y1: number, x2: number, y2: number) => ({
+            type: "line" as const,
+            shape: { x1, y1, x2, y2 },
+            style,
+          });
+          const name = {
+            type: "text" as const,
+            style: {
+              ...font,
+              text: shorten(driverName(row, wording), 46),
+              x: 8,
+              y: middle - 12,
+              fill: INK,
+              textVerticalAlign: "middle" as const,
+            },
+          };
           return {
             type: "group",
             children: [
-              { type: "line", shape: { x1: low, y1: y, x2: high, y2: y }, style: stroke },
-              { type: "line", shape: { x1: low, y1: y - 4, x2: low, y2: y + 4 }, style: stroke },
-              { type: "line", shape: { x1: high, y1: y - 4, x2: high, y2: y + 4 }, style: stroke },
+              line(low, y, high, y),
+              line(low, y - 4, low, y + 4),
+              line(high, y - 4, high, y + 4),
               { type: "circle", shape: { cx: x, cy: y, r: 5 }, style: { fill: colour(row) } },
-              {
-                type: "text",
-                style: {
-                  text: shorten(driverName(row, wording), longest),
-                  x: 8,
-                  y: middle - 12,
-                  fill: INK,
-                  textVerticalAlign: "middle" as const,
-                },
-              },
+              ...(wide ? [] : [name]),
             ],
           };
         },

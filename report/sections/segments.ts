@@ -1,6 +1,6 @@
-import { ACCENT, chart, INK, MUTED, RULE, seriesColour } from "../chart.ts";
+import { ACCENT, chart, dayAxis, dayNumber, INK, legend, MUTED, RULE, seriesColour } from "../chart.ts";
 import { figure, groupRows, type Section, type View } from "../figure.ts";
-import type { Html } from "../html.ts";
+import { html, type Html } from "../html.ts";
 import { capital, nameOf } from "../names.ts";
 
 type Segment = {
@@ -128,42 +128,37 @@ function drawToday(rows: Segment[], view: View): Html {
 
 function drawSizes(rows: Size[], view: View): Html {
   const { wording } = view;
-  const last = rows.reduce((latest, row) => (row.day > latest ? row.day : latest), "");
+  const days = rows.map((row) => row.day);
+  if (new Set(days).size === 1) return html``;
+  const last = days.reduce((latest, day) => (day > latest ? day : latest));
   const largest = [...groupRows(rows, "segment")]
     .toSorted(([, a], [, b]) => b.at(-1)!.customers - a.at(-1)!.customers)
-    .slice(0, 7);
-  return chart(view, view.width === "wide" ? 300 : 300, wording.say(segments.figures[1]!.title), {
-    grid: { left: 48, right: 24, top: view.width === "wide" ? 40 : 84, bottom: 28 },
-    legend: { top: 0, left: 0, icon: "roundRect", itemWidth: 14, itemHeight: 4, textStyle: { color: MUTED } },
-    xAxis: {
-      type: "time",
-      axisTick: { show: false },
-      axisLine: { lineStyle: { color: RULE } },
-      splitNumber: view.width === "wide" ? 6 : 3,
-      axisLabel: {
-        color: MUTED,
-        hideOverlap: true,
-        formatter: (instant: number) => wording.date(new Date(instant).toISOString().slice(0, 10)),
-      },
-    },
+    .slice(0, 7)
+    .map(([segment, sizes], index) => ({
+      name: capital(nameOf(segment, wording)),
+      sizes,
+      colour: seriesColour(index),
+    }));
+  return html`${legend(largest)}${chart(view, 260, wording.say(segments.figures[1]!.title), {
+    grid: { left: 48, right: 40, top: 12, bottom: 28 },
+    xAxis: dayAxis(view, days),
     yAxis: {
       type: "value",
       splitNumber: 4,
       splitLine: { lineStyle: { color: RULE } },
       axisLabel: { color: MUTED, formatter: (customers: number) => wording.shortCount(customers) },
     },
-    series: largest.map(([segment, sizes], index) => ({
+    series: largest.map(({ sizes, colour }) => ({
       type: "line",
-      name: capital(nameOf(segment, wording)),
       step: "end",
       silent: true,
       clip: false,
       symbol: "circle",
       symbolSize: sizes.length > 60 ? 0 : 5,
-      lineStyle: { width: 2, color: seriesColour(index) },
-      itemStyle: { color: seriesColour(index) },
+      lineStyle: { width: 2, color: colour },
+      itemStyle: { color: colour },
       // A segment keeps its size until the next change, so up to the last day of all.
-      data: [...sizes, { ...sizes.at(-1)!, day: last }].map((size) => [`${size.day}T00:00:00Z`, size.customers]),
+      data: [...sizes, { ...sizes.at(-1)!, day: last }].map((size) => [dayNumber(size.day), size.customers]),
     })),
-  });
+  })}`;
 }
