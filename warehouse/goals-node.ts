@@ -114,7 +114,7 @@ async function measure(context: ComputeContext, goal: Goal, select: MartSelect):
   if (rows.length !== 1) {
     throw fail(`returns ${rows.length ? "more than one row" : "no row"}; a goal's select returns one number.`);
   }
-  const [value] = rows[0] as [unknown];
+  const [value] = rows[0] as [string | number | null];
   return value === null || !Number.isFinite(Number(value)) ? null : String(value);
 }
 
