@@ -44,6 +44,10 @@ const FRENCH = new Map(
     month: "mois",
     price: "prix",
     product: "produit",
+    "cheapest quarter": "quart le moins cher",
+    "second quarter": "deuxième quart",
+    "third quarter": "troisième quart",
+    "dearest quarter": "quart le plus cher",
     // Measures
     revenue: "chiffre d’affaires",
     orders: "commandes",

@@ -76,12 +76,13 @@ order by by_date, goal`,
               </div>
               ${bullet(of(row.value), of(row.expected))}
               <p>
-                ${say(row.value)} ${wording.say({ en: "of", fr: "sur" })} ${say(row.target)}
+                ${say(row.value)} · ${nameOf(row.direction, wording)} ${say(row.target)}
                 ${wording.say({ en: "by", fr: "d’ici le" })}
                 ${wording.date(row.by_date)}${
                   row.expected === null
                     ? null
-                    : html` · ${wording.say({ en: "expected", fr: "attendu" })} ${say(row.expected)}`
+                    : html` · ${wording.say({ en: "expected by then", fr: "attendu à cette date" })}
+                      ${say(row.expected)}`
                 }
               </p>
             </li>`;

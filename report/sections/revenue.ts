@@ -59,7 +59,7 @@ order by month`,
         month: { label: { en: "Month", fr: "Mois" }, as: "month" },
         revenue: { label: { en: "Revenue", fr: "Chiffre d’affaires" }, as: "money" },
         from_new: { label: { en: "From new customers", fr: "Nouveaux clients" }, as: "money" },
-        from_returning: { label: { en: "From returning customers", fr: "Clients revenus" }, as: "money" },
+        from_returning: { label: { en: "From returning customers", fr: "Clients déjà acheteurs" }, as: "money" },
         orders: { label: { en: "Orders", fr: "Commandes" }, as: "count" },
         customers: { label: { en: "Customers", fr: "Clients" }, as: "count" },
       },
@@ -84,7 +84,7 @@ function drawMonths(rows: Month[], view: View): Html {
   const { wording } = view;
   const parts = [
     {
-      name: wording.say({ en: "Returning customers", fr: "Clients revenus" }),
+      name: wording.say({ en: "Returning customers", fr: "Clients déjà acheteurs" }),
       colour: seriesColour(0),
       key: "from_returning",
     },

@@ -1,4 +1,4 @@
-import { BAD, chart, GOOD, INK, legend, MUTED, RULE, seriesColour, shorten, textStyle } from "../chart.ts";
+import { BAD, chart, GOOD, INK, legend, MUTED, PAPER, RULE, seriesColour, shorten, textStyle } from "../chart.ts";
 import { figure, type Section, type View } from "../figure.ts";
 import { html, type Html } from "../html.ts";
 import { capital, nameOf } from "../names.ts";
@@ -192,13 +192,16 @@ function drawMonths(rows: Month[], view: View): Html {
   )}`;
 }
 
-function driverName({ driver, label }: Driver, wording: Wording): string {
-  const value = /^\d{4}-\d{2}-\d{2}$/.test(label)
-    ? wording.month(label)
-    : driver === "channel"
-      ? nameOf(label, wording)
-      : label;
-  return `${capital(nameOf(driver, wording))}${wording.language === "fr" ? " : " : ": "}${value}`;
+function driverName({ driver, value, label }: Driver, wording: Wording): string {
+  const name =
+    driver === "month"
+      ? wording.month(value)
+      : driver === "delivery_days"
+        ? value
+        : driver === "channel" || driver === "price"
+          ? nameOf(label, wording)
+          : label;
+  return `${capital(nameOf(driver, wording))}${wording.language === "fr" ? " : " : ": "}${name}`;
 }
 
 /** A dot and its interval per driver, its name beside it or, on a phone, above; what does not cross zero is in colour. */
@@ -215,7 +218,7 @@ function drawDrivers(rows: Driver[], view: View): Html {
       min: -most,
       max: most,
       splitNumber: 4,
-      splitLine: { lineStyle: { color: RULE } },
+      splitLine: { showMinLine: false, showMaxLine: false, lineStyle: { color: RULE } },
       axisLabel: {
         color: MUTED,
         showMinLabel: false,
@@ -270,6 +273,9 @@ function drawDrivers(rows: Driver[], view: View): Html {
               x: 8,
               y: middle - 12,
               fill: INK,
+              // Lines of the grid pass behind the name.
+              stroke: PAPER,
+              lineWidth: 4,
               textVerticalAlign: "middle" as const,
             },
           };
