@@ -1,7 +1,8 @@
 import { createWriteStream } from "node:fs";
 import { finished } from "node:stream/promises";
 import { Option, type Command } from "commander";
-import { exportRelation, query } from "../warehouse/read.ts";
+import { EXPORT_FORMATS, exportRelation, type ExportFormat } from "../warehouse/export-relation.ts";
+import { query } from "../warehouse/read.ts";
 import { printTable } from "./output.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
 
@@ -31,9 +32,9 @@ export function registerQuery(program: Command): void {
     .command("export")
     .description("write a relation of the mart to a file or to standard output")
     .argument("<relation>", "fct_orders, or mart.fct_orders")
-    .addOption(new Option("--format <format>").choices(["csv", "jsonl"]).default("csv"))
+    .addOption(new Option("--format <format>").choices(EXPORT_FORMATS).default("csv"))
     .option("--out <file>", "the file to write; without it, standard output")
-    .action(async (relation: string, options: { format: "csv" | "jsonl"; out?: string }, command: Command) => {
+    .action(async (relation: string, options: { format: ExportFormat; out?: string }, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
         const out = options.out ? createWriteStream(options.out, { mode: 0o600 }) : process.stdout;
         await exportRelation(session.analystPool, relation, options.format, out);

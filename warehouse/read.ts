@@ -1,10 +1,6 @@
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import type pg from "pg";
-import { to as copyTo } from "pg-copy-streams";
 import Cursor from "pg-cursor";
 import { UserError } from "../domain/errors.ts";
-import { quoteName } from "./database.ts";
 
 export interface QueryResult {
   columns: string[];
@@ -36,46 +32,8 @@ export async function query(pool: pg.Pool, sql: string, limit: number): Promise<
   }
 }
 
-/** Streams a relation of the mart as CSV with a header (RFC 4180, UTF-8) or as one JSON object per line. */
-export async function exportRelation(
-  pool: pg.Pool,
-  relation: string,
-  format: "csv" | "jsonl",
-  out: NodeJS.WritableStream,
-): Promise<void> {
-  const [schema, name] = relation.includes(".") ? relation.split(".") : ["mart", relation];
-  const quoted = quoteName(schema as string, name as string);
-  const client = await pool.connect();
-  try {
-    await client.query("begin read only");
-    if (format === "csv") {
-      await pipeline(client.query(copyTo(`copy (select * from ${quoted}) to stdout with (format csv, header)`)), out, {
-        end: false,
-      });
-    } else {
-      await pipeline(Readable.from(jsonLines(client, quoted)), out, { end: false });
-    }
-  } catch (error) {
-    throw asSentence(error);
-  } finally {
-    await client.query("rollback").catch(() => undefined);
-    client.release();
-  }
-}
-
-async function* jsonLines(client: pg.PoolClient, quoted: string): AsyncGenerator<string> {
-  const cursor = client.query(
-    new Cursor<{ line: string }>(`select row_to_json(relation)::text as line from ${quoted} as relation`),
-  );
-  for (;;) {
-    const rows = await cursor.read(1000);
-    if (rows.length === 0) return;
-    yield rows.map(({ line }) => `${line}\n`).join("");
-  }
-}
-
 /** Class 42 (a name or the syntax is wrong) quotes the statement alone; other classes may quote values of rows. */
-function asSentence(error: unknown): unknown {
+export function asSentence(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const { code, position } = error as Error & { code?: string; position?: string };
   if (code?.startsWith("42")) return new UserError(`${error.message}${position ? ` (at character ${position})` : ""}`);
