@@ -10,7 +10,8 @@
 -- column orders: how many orders they made in the month
 -- column revenue: what these orders came to, in the reporting currency
 -- column currency: the reporting currency, ISO 4217
-with settings as (
+with settings as materialized (
+    -- Read once, and not for every row.
     select (ops.as_of() at time zone ops.time_zone())::date as today
 ),
 months as (

@@ -18,7 +18,8 @@
 -- column rfm: the three scores together: 545 has recency 5, frequency 4, monetary value 5
 -- column rfm_segment: what recency and frequency together say of the customer: champions, loyal_customers,
 --   potential_loyalists, new_customers, promising, need_attention, about_to_sleep, at_risk, cant_lose_them or hibernating
-with settings as (
+with settings as materialized (
+    -- Read once, and not for every row.
     select (ops.as_of() at time zone ops.time_zone())::date as today, ops.currency() as currency
 ),
 customers as (

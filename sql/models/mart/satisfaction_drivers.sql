@@ -16,7 +16,8 @@
 -- column ci_low: lower end of the difference's 95% confidence interval (Welch, quantiles of the t distribution)
 -- column ci_high: upper end of it
 -- column is_certain: whether 0 lies outside the interval
-with settings as (
+with settings as materialized (
+    -- Read once, and not for every row.
     select 10 as least_reviews, ops.time_zone() as time_zone
 ),
 reviews as (
