@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { RUN_WORKFLOW_ID } from "../domain/ids.ts";
 import type { RunReport } from "../domain/runs.ts";
+import { writeReport } from "./report.ts";
 import { screenOf } from "./screen.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
 import { runWorkflow } from "./workflow.ts";
@@ -18,7 +19,8 @@ export function registerRun(program: Command): void {
           summary: session.project.name,
           quiet: session.json,
         });
-        console.log(session.json ? JSON.stringify(report) : await screenOf(session, report));
+        const file = await writeReport(session);
+        console.log(session.json ? JSON.stringify({ ...report, report: file }) : await screenOf(session, report, file));
       });
     });
 }

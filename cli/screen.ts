@@ -4,8 +4,11 @@ import { runChecks } from "../warehouse/models/run-checks.ts";
 import { query } from "../warehouse/read.ts";
 import type { Session } from "./session.ts";
 
-/** The one screen at the end of a run: what was landed, what the mart holds, where to look. */
-export async function screenOf(session: Session, report: RunReport): Promise<string> {
+/**
+ * The one screen at the end of a run: what was landed, what the mart holds, where to look.
+ * @param reportFile absolute path of the report that was written
+ */
+export async function screenOf(session: Session, report: RunReport, reportFile: string): Promise<string> {
   const streams = report.syncs.flatMap((sync) => sync.streams);
   const total = (of: (stream: (typeof streams)[number]) => number): number =>
     streams.reduce((sum, stream) => sum + of(stream), 0);
@@ -26,6 +29,7 @@ export async function screenOf(session: Session, report: RunReport): Promise<str
   const passwordFile =
     session.settings.databaseUrl === null ? `PGPASSFILE=${relative(process.cwd(), session.settings.home)}/pgpass ` : "";
   lines.push(["SQL", `${passwordFile}psql ${session.analystUrl}`]);
+  lines.push(["report", relative(process.cwd(), reportFile)]);
   for (const { source, streams: synced } of report.syncs) {
     for (const { stream, notice } of synced) if (notice) lines.push(["notice", `${source}.${stream}: ${notice}`]);
   }

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { RUN_WORKFLOW_ID } from "../domain/ids.ts";
 import type { RunReport } from "../domain/runs.ts";
 import { stackStatus, stopStack } from "../stack/stack.ts";
+import { writeReport } from "./report.ts";
 import { applySchedules } from "./schedules.ts";
 import { screenOf } from "./screen.ts";
 import { settingsOf, withSession, type GlobalOptions, type Session } from "./session.ts";
@@ -20,7 +21,8 @@ export function registerUp(program: Command): void {
           summary: session.project.name,
           quiet: session.json,
         });
-        console.log(session.json ? JSON.stringify(report) : await screenOf(session, report));
+        const file = await writeReport(session);
+        console.log(session.json ? JSON.stringify({ ...report, report: file }) : await screenOf(session, report, file));
         if (options.once) return;
         await applySchedules(session.client, session.project);
         console.error("Up, with the schedules of miette.yaml; Ctrl-C stops everything.");
