@@ -2,7 +2,7 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { identifyProcess, isRunning, type ProcessIdentity } from "../stack/process.ts";
 import { stackStatus } from "../stack/stack.ts";
-import { createCommandLine, type CommandLine } from "./command.ts";
+import { createCommandLine, succeeded, type CommandLine } from "./command.ts";
 
 const CUSTOMERS = `id,email\n${Array.from({ length: 2_000 }, (_, id) => `${id},person.${id}@example.org\n`).join("")}`;
 const SCHEMA = `type: object
@@ -37,6 +37,9 @@ sources:
       customers: { key: [id], schema: schemas/customers.yaml }
 `;
 
+/** Milliseconds: the servers start several times, and other tests have half of the machine. */
+const PATIENCE = 180_000;
+
 let commands: CommandLine;
 let environment: Record<string, string>;
 beforeAll(async () => {
@@ -51,9 +54,9 @@ beforeAll(async () => {
     "data/customers.csv": CUSTOMERS,
     "data/half.csv.gz": whole.subarray(0, whole.length / 2),
   });
-  expect(await commands.miette(["up", "--detach"], environment)).toMatchObject({ code: 0, stderr: "" });
-});
-afterAll(async () => await commands.remove());
+  succeeded(await commands.miette(["up", "--detach"], environment));
+}, PATIENCE);
+afterAll(async () => await commands.remove(), PATIENCE);
 
 test("a sync that works ends with 0 and says what it landed", async () => {
   const { code, stdout, stderr } = await commands.miette(["sync", "shop", "--json"], environment);
@@ -116,18 +119,22 @@ test("a secret's variable that is not set is named", async () => {
   expect(code).toBe(2);
 });
 
-test("a killed supervisor leaves no worker, and nothing that the next command stumbles over", async () => {
-  const status = (await stackStatus(commands.home))!;
-  const worker = status.services.find(({ name }) => name === "worker")!;
-  const left = status.services.map(({ pid }) => identifyProcess(pid)) as ProcessIdentity[];
-  process.kill(status.pid, "SIGKILL");
-  await expect.poll(() => identifyProcess(worker.pid), { timeout: 10_000 }).toBeNull();
+test(
+  "a killed supervisor leaves no worker, and nothing that the next command stumbles over",
+  { timeout: PATIENCE },
+  async () => {
+    const status = (await stackStatus(commands.home))!;
+    const worker = status.services.find(({ name }) => name === "worker")!;
+    const left = status.services.map(({ pid }) => identifyProcess(pid)) as ProcessIdentity[];
+    process.kill(status.pid, "SIGKILL");
+    await expect.poll(() => identifyProcess(worker.pid), { timeout: 10_000 }).toBeNull();
 
-  const { code, stderr } = await commands.miette(["sync", "shop"], environment);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  expect(left.filter(isRunning)).toEqual([]);
-  expect(await stackStatus(commands.home)).toBeNull();
-});
+    const { code, stderr } = await commands.miette(["sync", "shop"], environment);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(left.filter(isRunning)).toEqual([]);
+    expect(await stackStatus(commands.home)).toBeNull();
+  },
+);
 
 test("one command right after another finds the servers of a home free", async () => {
   for (let round = 0; round < 2; round += 1) {

@@ -75,3 +75,9 @@ export async function createCommandLine(): Promise<CommandLine> {
     },
   };
 }
+
+/** @throws Error with what the command said where it did not end with 0 */
+export function succeeded(ended: Ended): Ended {
+  if (ended.code !== 0) throw new Error(`exit code ${ended.code}: ${ended.stderr}`);
+  return ended;
+}

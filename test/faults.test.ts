@@ -5,7 +5,7 @@ import { Random } from "../demo/random.ts";
 import type { BuildReport } from "../domain/runs.ts";
 import { stackStatus, type ServiceStatus } from "../stack/stack.ts";
 import { openPool } from "../warehouse/database.ts";
-import { createCommandLine, type CommandLine, type Ended } from "./command.ts";
+import { createCommandLine, succeeded, type CommandLine, type Ended } from "./command.ts";
 import { dataOfRound, martAfter, PROJECT, rawAfter, RECORDS } from "./faults-project.ts";
 
 const VICTIMS = ["worker", "Postgres", "Temporal"] as const;
@@ -23,11 +23,11 @@ describe.each(SEEDS)("with seed %i", (seed) => {
     await commands.write(PROJECT);
     succeeded(await commands.miette(["up", "--detach"]));
     pool = openPool(await commands.warehouseUrl(), { max: 2, name: "test" });
-  });
+  }, PATIENCE);
   afterAll(async () => {
     await pool.end();
     await commands.remove();
-  });
+  }, PATIENCE);
 
   const victims = random.fork("order").shuffled(VICTIMS);
   describe.each(victims.map((victim, index) => [victim, index + 1] as const))("a killed %s", (victim, round) => {
@@ -104,11 +104,6 @@ async function kill<T>(
 async function serviceOf(home: string, name: string): Promise<ServiceStatus> {
   const status = await stackStatus(home);
   return status!.services.find((service) => service.name.startsWith(name))!;
-}
-
-function succeeded(ended: Ended): Ended {
-  if (ended.code !== 0) throw new Error(`exit code ${ended.code}: ${ended.stderr}`);
-  return ended;
 }
 
 function jsonOf<T>(ended: Ended): T {
