@@ -1,5 +1,6 @@
 -- One row per rule that names a channel. The first rule that fits decides; whatever fits none is Unassigned.
 -- These are the rules of GA4's default channel group; a project puts its own in their place.
+-- Patterns meet lower-case text; a source, medium or campaign that is not there is the empty text.
 -- key: position
 -- not null: channel, is_paid
 -- column position: the order in which rules are tried
@@ -9,7 +10,6 @@
 -- column source_pattern: regular expression that the source must match; null where it does not matter
 -- column medium_pattern: regular expression that the medium must match; null where it does not matter
 -- column campaign_pattern: regular expression that the campaign must match; null where it does not matter
--- Patterns meet lower-case text; a source, medium or campaign that is not there is the empty text.
 select position, channel, is_paid, source_category, source_pattern, medium_pattern, campaign_pattern
 from (
     values
