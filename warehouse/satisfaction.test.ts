@@ -84,6 +84,35 @@ describe("satisfaction", () => {
   });
 });
 
+describe("the channel of a review", () => {
+  test("is the one that led to its order first, in both tables", async () => {
+    await rows(`
+      insert into mart.fct_orders select md5(n::text)::uuid, '2026-05-01T10:00Z', '2026-05-01' from generate_series(1, 30) as n;
+      insert into mart.fct_attribution
+        select md5(n::text)::uuid, gen_random_uuid(), model,
+          case when model = 'first' then case when n <= 20 then 'Email' else 'Direct' end else 'Display' end
+        from generate_series(1, 30) as n, unnest(array['first', 'last']) as model;
+      insert into mart.fct_reviews (order_id, rating, review_date)
+        select md5(n::text)::uuid, case when n <= 20 then 5 else 2 end, '2026-05-10' from generate_series(1, 31) as n`);
+    expect(
+      await rows(
+        `select value, reviews::int, mean_rating::float8 as mean from (${satisfaction}) as s where dimension = 'channel' order by 1`,
+      ),
+    ).toEqual([
+      { value: "Direct", reviews: 10, mean: 2 },
+      { value: "Email", reviews: 20, mean: 5 },
+    ]);
+    expect(
+      await rows(
+        `select value, reviews_with::int as n, difference::float8 from (${drivers}) as d where driver = 'channel' order by 1`,
+      ),
+    ).toEqual([
+      { value: "Direct", n: 10, difference: -3 },
+      { value: "Email", n: 20, difference: 3 },
+    ]);
+  });
+});
+
 describe("drivers of satisfaction", () => {
   test("have Welch's 95% confidence interval", async () => {
     await review("2026-03", "A", [...SLEEP[0]]);

@@ -2,7 +2,7 @@
 -- key: dimension, value, month
 -- not null: label, reviews
 -- column dimension: all, product or channel
--- column value: all; the product's reference; or the channel that led to the order first, where that is known
+-- column value: all; the product's reference; or the channel that led to the reviewed order first
 -- column label: the value for people to read
 -- column month: first day of the month in which the reviews were written
 -- column reviews: how many reviews there are; with fewer than 5, the figures beside are null, since they would say more
@@ -19,9 +19,12 @@ reviews as (
         reviews.sentiment,
         date_trunc('month', reviews.review_date::timestamp)::date as month,
         reviews.product_ref,
-        coalesce(products.product_name, reviews.product_ref) as product_name
+        coalesce(products.product_name, reviews.product_ref) as product_name,
+        first_touches.channel
     from mart.fct_reviews as reviews
     left join mart.dim_products as products on products.product_id = reviews.product_id
+    left join mart.fct_attribution as first_touches
+        on first_touches.order_id = reviews.order_id and first_touches.model = 'first'
 ),
 tagged as (
     select 'all' as dimension, 'all' as value, 'all reviews' as label, month, rating, sentiment
@@ -30,6 +33,10 @@ tagged as (
     select 'product', product_ref, product_name, month, rating, sentiment
     from reviews
     where product_ref is not null
+    union all
+    select 'channel', channel, channel, month, rating, sentiment
+    from reviews
+    where channel is not null
 ),
 counted as (
     select

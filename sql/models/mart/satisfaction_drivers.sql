@@ -30,11 +30,14 @@ reviews as (
         reviews.order_id,
         products.product_name,
         products.category,
+        first_touches.channel,
         (orders.delivered_at at time zone settings.time_zone)::date - orders.order_date as delivery_days
     from mart.fct_reviews as reviews
     cross join settings
     left join mart.dim_products as products on products.product_id = reviews.product_id
     left join mart.fct_orders as orders on orders.order_id = reviews.order_id
+    left join mart.fct_attribution as first_touches
+        on first_touches.order_id = reviews.order_id and first_touches.model = 'first'
 ),
 prices as (
     select product_id, sum(amount) / nullif(sum(quantity), 0) as price
@@ -64,6 +67,10 @@ tagged as (
     select 'category', category, category, rating
     from reviews
     where category is not null
+    union all
+    select 'channel', channel, channel, rating
+    from reviews
+    where channel is not null
     union all
     select 'delivery_days', bands.value, bands.value || ' days', reviews.rating
     from reviews
