@@ -1,6 +1,7 @@
 import { chart, INK, MUTED, PAPER, seriesColour, shorten } from "../chart.ts";
 import { figure, type Section, type View } from "../figure.ts";
 import type { Html } from "../html.ts";
+import type { Wording } from "../language.ts";
 import { nameOf } from "../names.ts";
 
 type Channel = {
@@ -84,6 +85,13 @@ order by model, revenue desc, channel`,
           { value: "time_decay", label: { en: "Time decay", fr: "Décroissance" } },
         ],
       },
+      finding: (rows, { wording }) =>
+        rows.some((row) => row.roas !== null)
+          ? wording.say({
+              en: "Where there was advertising, × says how much revenue came per unit spent.",
+              fr: "Là où il y a eu de la publicité, × donne le chiffre d’affaires par unité dépensée.",
+            })
+          : null,
       draw: drawChannels,
     }),
   ],
@@ -112,13 +120,13 @@ function drawChannels(rows: Channel[], view: View, all: Channel[]): Html {
   return chart(view, height, wording.say(channels.figures[0]!.title), {
     grid:
       width === "wide"
-        ? { left: 150, right: 360, top: 8, height: barsHeight - 16 }
-        : { left: 128, right: 66, top: 8, height: barsHeight - 16 },
+        ? { left: 150, right: 400, top: 8, height: barsHeight - 16 }
+        : { left: 130, right: 96, top: 8, height: barsHeight - 16 },
     xAxis: { type: "value", show: false },
     yAxis: {
       type: "category",
       inverse: true,
-      data: bars.map((row) => shorten(nameOf(row.channel, wording), width === "wide" ? 24 : 20)),
+      data: bars.map((row) => shorten(nameOf(row.channel, wording), width === "wide" ? 24 : 18)),
       axisLine: { show: false },
       axisTick: { show: false },
       axisLabel: { color: INK },
@@ -133,14 +141,14 @@ function drawChannels(rows: Channel[], view: View, all: Channel[]): Html {
           show: true,
           position: "right",
           color: MUTED,
-          formatter: ({ value }) => wording.shortMoney(Number(value)),
+          formatter: ({ dataIndex }) => barLabel(bars[dataIndex]!, wording),
         },
       },
       {
         type: "pie",
         silent: true,
-        center: width === "wide" ? [600, height / 2] : [180, barsHeight + 124],
-        radius: width === "wide" ? [58, 92] : [50, 80],
+        center: width === "wide" ? [592, height / 2] : [180, barsHeight + 124],
+        radius: width === "wide" ? [50, 82] : [46, 74],
         startAngle: 90,
         itemStyle: { borderColor: PAPER, borderWidth: 2 },
         data: shown,
@@ -148,12 +156,25 @@ function drawChannels(rows: Channel[], view: View, all: Channel[]): Html {
           color: INK,
           fontSize: 11,
           lineHeight: 14,
-          formatter: ({ name, value }) => `${shorten(name, 18)}\n${wording.share(Number(value) / total, 0)}`,
+          formatter: ({ name, value }) => onTwoLines(`${shorten(name, 26)} ${wording.share(Number(value) / total, 0)}`),
         },
         labelLine: { length: 8, length2: 6, lineStyle: { color: MUTED } },
       },
     ],
   });
+}
+
+/** What a channel brought, and per unit of advertising where there was any. */
+function barLabel({ revenue, roas }: Channel, wording: Wording): string {
+  return roas === null ? wording.shortMoney(revenue) : `${wording.shortMoney(revenue)} · ${wording.decimal(roas, 1)}×`;
+}
+
+/** Broken at the space that is nearest to the middle. */
+function onTwoLines(text: string): string {
+  const middle = text.length / 2;
+  const spaces = [...text.matchAll(/ /g)].map(({ index }) => index);
+  const [nearest] = spaces.toSorted((a, b) => Math.abs(a - middle) - Math.abs(b - middle));
+  return nearest === undefined ? text : `${text.slice(0, nearest)}\n${text.slice(nearest + 1)}`;
 }
 
 function coloursByChannel(all: Channel[]): Map<string, string> {

@@ -76,7 +76,7 @@ order by month`,
     figure<Driver>({
       id: "drivers",
       title: {
-        en: "Drivers: difference of the mean rating, with its 95 % interval",
+        en: "Drivers: difference of the mean rating, with its 95% interval",
         fr: "Facteurs : écart de la note moyenne, avec son intervalle à 95 %",
       },
       sql: `
