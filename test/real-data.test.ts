@@ -18,9 +18,10 @@ async function writes(pool: pg.Pool): Promise<unknown> {
   );
   const result: Record<string, unknown> = {};
   for (const { name } of rows) {
-    // xmin changes with every write of a row, so the sum stands for all of them.
+    // xmin changes with every write of a row, so the sum stands for all of them; exact sums do not depend on the order of a
+    // parallel scan.
     const { rows: sums } = await pool.query(
-      `select count(*), sum(xmin::text::bigint) as written, sum(ctid::text::point <-> point(0, 0)) as places from ${name}`,
+      `select count(*), sum(xmin::text::bigint) as written, sum((ctid::text::point <-> point(0, 0))::numeric) as places from ${name}`,
     );
     result[name] = sums[0];
   }
