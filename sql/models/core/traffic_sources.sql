@@ -6,23 +6,29 @@
 -- column medium: the kind of link: as tagged, else organic, social, email or referral; null for a direct visit
 -- column campaign: the campaign; null where none is tagged
 -- column channel: the channel, by the first rule of core.channel_rules that fits
-with seen as (
-    select
-        traffic_source_id,
-        any_value(source) as source,
-        any_value(medium) as medium,
-        any_value(campaign) as campaign,
-        regexp_replace(any_value(referrer_host), '^www\.', '') as referrer_host
+with told as (
+    select distinct traffic_source_id, source, medium, campaign, regexp_replace(referrer_host, '^www\.', '') as referrer_host
     from core.sessions
-    group by traffic_source_id
     union
-    select distinct traffic_source_id, source, medium, campaign, null
+    select traffic_source_id, source, medium, campaign, null
     from core.ad_spend_sources
 ),
+-- Coming from one's own pages is coming from nowhere.
+seen as (
+    select
+        told.traffic_source_id,
+        told.source,
+        told.medium,
+        told.campaign,
+        case when own_hosts.host is null then told.referrer_host end as referrer_host
+    from told
+    left join core.own_hosts as own_hosts on own_hosts.host = told.referrer_host
+),
+-- No host is longer than 253 characters.
 names as (
-    select source as name from seen where source is not null
+    select source as name from seen where length(source) <= 253
     union
-    select referrer_host from seen where referrer_host is not null
+    select referrer_host from seen where length(referrer_host) <= 253
 ),
 -- Names that may stand for this one in the list of known sources, from the most to the least particular: itself, the
 -- hosts above it, and the bare name of each: google for google.co.uk.
@@ -53,19 +59,19 @@ known as (
 named as (
     select
         seen.traffic_source_id,
-        case
-            when seen.referrer_host is null or own_hosts.host is not null then seen.source
-            else coalesce(seen.source, referrers.source, seen.referrer_host)
-        end as source,
-        case
-            when seen.referrer_host is null or own_hosts.host is not null then seen.medium
-            when referrers.category = 'search' then 'organic'
-            when referrers.category in ('social', 'email') then referrers.category
-            else 'referral'
-        end as medium,
-        seen.campaign
+        coalesce(seen.source, referrers.source, seen.referrer_host) as source,
+        coalesce(
+            seen.medium,
+            case
+                when referrers.category = 'search' then 'organic'
+                when referrers.category in ('social', 'email') then referrers.category
+                when seen.referrer_host is not null then 'referral'
+            end
+        ) as medium,
+        seen.campaign,
+        coalesce(tagged.category, referrers.category) as category
     from seen
-    left join core.own_hosts as own_hosts on own_hosts.host = seen.referrer_host
+    left join known as tagged on tagged.name = seen.source
     left join known as referrers on referrers.name = seen.referrer_host
 )
 select
@@ -75,11 +81,10 @@ select
     named.campaign,
     coalesce(rule.channel, 'Unassigned') as channel
 from named
-left join known on known.name = named.source
 left join lateral (
     select rules.channel
     from core.channel_rules as rules
-    where (rules.source_category is null or rules.source_category = known.category)
+    where (rules.source_category is null or rules.source_category = named.category)
         and (rules.source_pattern is null or coalesce(named.source, '') ~ rules.source_pattern)
         and (rules.medium_pattern is null or coalesce(named.medium, '') ~ rules.medium_pattern)
         and (rules.campaign_pattern is null or lower(coalesce(named.campaign, '')) ~ rules.campaign_pattern)
