@@ -569,7 +569,7 @@ describe("any valid project", () => {
             await put(file, stringify(schema));
             streamBlocks[streamName] = { ...rest, key: [Object.keys(schema.properties)[0]], schema: file };
           }
-          const path = `/${text.replaceAll("${", "$${")}`;
+          const path = `/${text.replaceAll("${", () => "$${")}`;
           blocks[sourceName] = {
             connector: "csv",
             config: { path, delimiter: text[0] === "$" ? "," : text[0] },
