@@ -99,6 +99,16 @@ describe("credit for an order", () => {
     ).toEqual(["0.333333", "0.333333", "0.333334"]);
   });
 
+  test("gives the cents that are left over to those who lost most by rounding down", async () => {
+    const touches = [14, 7, 0].map((daysBefore, i) => ({ daysBefore, channel: ["Email", "Display", "Direct"][i]! }));
+    // 1.43, 2.86 and 5.71 of 10 cents.
+    expect((await creditOf({ amount: "0.10", touches }))["time_decay"]).toEqual({
+      Email: "0.01",
+      Display: "0.03",
+      Direct: "0.06",
+    });
+  });
+
   test("is halved by position between two, and all of one's where it is the only one", async () => {
     const two = await creditOf({
       amount: "0.01",
@@ -205,8 +215,8 @@ test("credit sums to the order to the cent, and no part is a cent from what it s
             expect(Math.abs(shares[i] - weight)).toBeLessThanOrEqual(2e-6);
             if (path.amount === null) expect(amounts[i]).toBeNull();
             else if (path.amount.length < 16) {
-              // What an amount has beyond cents goes to the first.
-              const limit = /\.\d\d$/.test(path.amount) || i > 0 ? 0.01 : 0.02;
+              // What an amount has beyond cents is not shared out, and goes to the first.
+              const limit = /\.\d\d$/.test(path.amount) ? 0.01 : 0.02;
               expect(Math.abs(amounts[i] - weight * Number(path.amount))).toBeLessThan(limit + 1e-6);
             }
           });
