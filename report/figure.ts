@@ -72,7 +72,9 @@ export function groupRows<R extends Row>(rows: R[], column: keyof R): Map<string
   const groups = new Map<string, R[]>();
   for (const row of rows) {
     const key = String(row[column]);
-    groups.get(key)?.push(row) ?? groups.set(key, [row]);
+    const group = groups.get(key);
+    if (group) group.push(row);
+    else groups.set(key, [row]);
   }
   return groups;
 }

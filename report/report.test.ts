@@ -329,7 +329,7 @@ function parseNumber(text: string): number {
 function expectShown(what: string, shown: string, value: unknown, as: string): void {
   if (value === null) return expect(shown, what).toBe("–");
   if (typeof value !== "number") {
-    if (as === "text") expect(shown, what).toBe(String(value));
+    if (as === "text") expect(shown, what).toBe(value);
     return;
   }
   const digits = { count: 0, decimal: 2, signed: 2, money: 2, share: 1 }[as] ?? 3;

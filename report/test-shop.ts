@@ -38,7 +38,7 @@ export async function buildShop(pool: pg.Pool, { orders }: { orders: number }): 
     );
   }
   const count = String(Math.trunc(orders));
-  const customer = `'customer_id_' || md5('customer ' || (1 + power((o * 7919) % 1009 / 1009.0, 2) * ${count} / 4)::int)`;
+  const customer = `'customer_id_' || md5('customer ' || (1 + power(abs(hashint4(o)) % 1000003 / 1000003.0, 2) * ${count} / 4)::int)`;
   const statements = [
     `insert into raw.shop__customers (customer_ref, country, registered_at)
      select 'customer_id_' || md5('customer ' || c), (array['FR', 'DE', 'GB'])[1 + c % 3], '2025-05-01'

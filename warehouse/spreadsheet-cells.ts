@@ -65,12 +65,13 @@ function textCell(text: string): string | null {
 
 /** Characters that XML can't hold are written as `_x0001_`, and what looks like such a writing gets one itself. */
 function escapeXml(text: string): string {
-  if (!/[&<>\r_\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/.test(text)) return text;
+  if (!/[&<>_\p{Cc}\ufffe\uffff]/u.test(text)) return text;
   return text
     .replaceAll(/_(?=x[0-9a-f]{4}_)/gi, "_x005F_")
-    .replaceAll(
-      /[\r\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g,
-      (character) => `_x${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}_`,
+    .replaceAll(/[\p{Cc}\ufffe\uffff]/gu, (character) =>
+      character === "\t" || character === "\n"
+        ? character
+        : `_x${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}_`,
     )
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")

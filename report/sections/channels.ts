@@ -34,7 +34,7 @@ export const channels: Section = {
 with last_day as (
     select max(date) as day
     from mart.channel_performance
-    where date <= (ops.as_of() at time zone ops.time_zone())::date
+    where date <= (select (ops.as_of() at time zone ops.time_zone())::date)
 ),
 channels as (
     select

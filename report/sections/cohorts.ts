@@ -26,7 +26,7 @@ export const cohorts: Section = {
 with latest as (
     select cohort_month
     from mart.customer_cohorts
-    where month_number = 1 and cohort_month + interval '2 months' <= ops.as_of() at time zone ops.time_zone()
+    where month_number = 1 and cohort_month + interval '2 months' <= (select ops.as_of() at time zone ops.time_zone())
     order by cohort_month desc
     limit 13
 )
@@ -40,7 +40,7 @@ select
 from mart.customer_cohorts as cohorts
 join latest on latest.cohort_month = cohorts.cohort_month
 where cohorts.month_number between 1 and 12
-    and cohorts.cohort_month + make_interval(months => cohorts.month_number + 1) <= ops.as_of() at time zone ops.time_zone()
+    and cohorts.cohort_month + make_interval(months => cohorts.month_number + 1) <= (select ops.as_of() at time zone ops.time_zone())
 order by cohorts.cohort_month, cohorts.month_number`,
       columns: {
         cohort_month: { label: { en: "First order", fr: "Premier achat" }, as: "month" },

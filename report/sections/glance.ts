@@ -21,7 +21,7 @@ export const glance: Section = {
 with span as (
     select min(order_date) as first_day, max(order_date) as last_day
     from mart.fct_orders
-    where order_date <= (ops.as_of() at time zone ops.time_zone())::date
+    where order_date <= (select (ops.as_of() at time zone ops.time_zone())::date)
 ),
 -- A period counts as the one before only where the orders reach back to its first day.
 days as (

@@ -100,7 +100,7 @@ select
     goals.target::float8 as target
 from mart.goal_values as goal_values
 join mart.goals as goals on goals.goal = goal_values.goal
-where goal_values.date > (ops.as_of() at time zone ops.time_zone())::date - 366
+where goal_values.date > (select (ops.as_of() at time zone ops.time_zone())::date) - 366
 order by goal_values.goal, goal_values.date`,
       columns: {
         goal: { label: { en: "Goal", fr: "Objectif" }, as: "text" },

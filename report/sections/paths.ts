@@ -11,8 +11,8 @@ export const paths: Section = {
   id: "paths",
   title: { en: "Paths", fr: "Parcours" },
   lead: {
-    en: "The channels that people came by in the 30 days before an order, in their sequence; the same channel several times in a row counts once.",
-    fr: "Les canaux empruntés dans les 30 jours avant une commande, dans l’ordre ; un même canal plusieurs fois de suite compte une fois.",
+    en: "The channels that people came by in the 30 days before the orders of the last 90 days, in their sequence; the same channel several times in a row counts once.",
+    fr: "Les canaux empruntés dans les 30 jours avant les commandes des 90 derniers jours, dans l’ordre ; un même canal plusieurs fois de suite compte une fois.",
   },
   figures: [
     figure<Path>({
@@ -20,7 +20,9 @@ export const paths: Section = {
       title: { en: "Most frequent paths to an order", fr: "Parcours les plus fréquents vers une commande" },
       sql: `
 with last_day as (
-    select max(order_date) as day from mart.fct_attribution where model = 'linear'
+    select max(order_date) as day
+    from mart.fct_orders
+    where order_date <= (select (ops.as_of() at time zone ops.time_zone())::date)
 ),
 -- The linear model credits every touchpoint before an order.
 steps as (
@@ -33,7 +35,7 @@ steps as (
             partition by attribution.order_id order by touchpoints.touched_at, touchpoints.touchpoint_id
         ) as channel_before
     from mart.fct_attribution as attribution
-    join last_day on attribution.order_date > last_day.day - 365
+    join last_day on attribution.order_date > last_day.day - 90 and attribution.order_date <= last_day.day
     join mart.fct_touchpoints as touchpoints on touchpoints.touchpoint_id = attribution.touchpoint_id
     where attribution.model = 'linear'
 ),

@@ -26,7 +26,7 @@ export const revenue: Section = {
 with last_day as (
     select max(order_date) as day
     from mart.fct_orders
-    where order_date <= (ops.as_of() at time zone ops.time_zone())::date
+    where order_date <= (select (ops.as_of() at time zone ops.time_zone())::date)
 ),
 firsts as (
     select customer_id, date_trunc('month', min(order_date)::timestamp)::date as month

@@ -48,11 +48,11 @@ limit 20`,
       title: { en: "Size of the segments over time", fr: "Taille des segments au fil du temps" },
       sql: `
 with moves as (
-    select segment, (lower(valid) at time zone ops.time_zone())::date as day, count(*) as change
+    select segment, (lower(valid) at time zone (select ops.time_zone()))::date as day, count(*) as change
     from mart.fct_segment_memberships
     group by 1, 2
     union all
-    select segment, (upper(valid) at time zone ops.time_zone())::date, -count(*)
+    select segment, (upper(valid) at time zone (select ops.time_zone()))::date, -count(*)
     from mart.fct_segment_memberships
     where not upper_inf(valid)
     group by 1, 2
@@ -64,7 +64,7 @@ sizes as (
 )
 select segment, day, customers::float8 as customers
 from sizes
-where day > (ops.as_of() at time zone ops.time_zone())::date - 366
+where day > (select (ops.as_of() at time zone ops.time_zone())::date) - 366
 order by segment, day`,
       columns: {
         segment: { label: { en: "Segment", fr: "Segment" }, as: "name" },
