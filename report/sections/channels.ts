@@ -120,7 +120,7 @@ function drawChannels(rows: Channel[], view: View, all: Channel[]): Html {
   return chart(view, height, wording.say(channels.figures[0]!.title), {
     grid:
       width === "wide"
-        ? { left: 150, right: 400, top: 8, height: barsHeight - 16 }
+        ? { left: 168, right: 400, top: 8, height: barsHeight - 16 }
         : { left: 130, right: 96, top: 8, height: barsHeight - 16 },
     xAxis: { type: "value", show: false },
     yAxis: {
