@@ -134,7 +134,7 @@ describe("a visit's channel", () => {
     expect(
       await sessionsOf([
         {
-          page: "https://www.shop.example/a?x=1&utm_source=Newsletter&utm_medium=email&utm_campaign=Spring&y=2#utm_source=no",
+          page: "https://www.shop.example/a?x=1&utm_source=Newsletter&utm_medium=email&utm_campaign=Spring+sale%202026&y=2#utm_source=no",
           referrer: "https://mail.google.com/",
         },
         { page: "https://www.shop.example/?utm_source=a", source: "b", medium: "affiliate" },
@@ -143,7 +143,7 @@ describe("a visit's channel", () => {
         { campaign: "spring", referrer: "https://www.bing.com/" },
       ]),
     ).toEqual([
-      { channel: "Email", source: "newsletter", medium: "email", campaign: "Spring" },
+      { channel: "Email", source: "newsletter", medium: "email", campaign: "Spring sale 2026" },
       { channel: "Affiliates", source: "b", medium: "affiliate", campaign: null },
       { channel: "Organic Search", source: "bing", medium: "organic", campaign: null },
       { channel: "Organic Search", source: "bing", medium: "organic", campaign: null },

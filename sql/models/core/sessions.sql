@@ -9,7 +9,7 @@
 -- column ended_at: when its last event happened
 -- column event_count: how many events it has
 -- column landing_page: address of the first page
--- column referrer: address of the page that led to it
+-- column referrer: address of the page elsewhere that led to it; null where that has the same host
 -- column traffic_source_id: what led to the session, told apart in core.traffic_sources
 -- column source: utm_source of the link that led to it, or what its click id stands for
 -- column medium: utm_medium of the link that led to it, or what its click id stands for
@@ -25,13 +25,15 @@ with addressed as (
         events.properties ->> 'session_id' as known_session,
         events.page_url,
         events.referrer,
-        events.page_url is not null or events.referrer is not null as has_page,
-        split_part(events.referrer, '/', 3) <> split_part(events.page_url, '/', 3) as is_from_elsewhere,
-        coalesce(events.utm_source, events.utm_medium, events.utm_campaign) is not null as has_tags,
+        coalesce(nullif(events.utm_source, ''), nullif(events.utm_medium, ''), nullif(events.utm_campaign, '')) is not null
+            as has_tags,
         events.utm_source,
         events.utm_medium,
         events.utm_campaign,
-        case when events.page_url like '%?%' then split_part(events.page_url, '#', 1) end as address
+        case
+            when events.page_url like '%?%'
+                then replace(replace(split_part(events.page_url, '#', 1), '+', ' '), '%20', ' ')
+        end as address
     from core.events as events
     left join core.record_owners as owners on owners.record_key = events.record_key
 ),
@@ -50,12 +52,11 @@ tagged as (
             else customer_id
         end as visitor_id,
         page_url,
-        referrer,
-        has_page,
-        is_from_elsewhere,
-        lower(btrim(case when has_tags then utm_source else split_part(split_part(address, 'utm_source=', 2), '&', 1) end)) as source,
-        lower(btrim(case when has_tags then utm_medium else split_part(split_part(address, 'utm_medium=', 2), '&', 1) end)) as medium,
-        btrim(case when has_tags then utm_campaign else split_part(split_part(address, 'utm_campaign=', 2), '&', 1) end) as campaign,
+        case when split_part(referrer, '/', 3) is distinct from split_part(page_url, '/', 3) then referrer end as referrer,
+        page_url is not null or referrer is not null as has_page,
+        nullif(lower(btrim(case when has_tags then utm_source else split_part(split_part(address, 'utm_source=', 2), '&', 1) end)), '') as source,
+        nullif(lower(btrim(case when has_tags then utm_medium else split_part(split_part(address, 'utm_medium=', 2), '&', 1) end)), '') as medium,
+        nullif(btrim(case when has_tags then utm_campaign else split_part(split_part(address, 'utm_campaign=', 2), '&', 1) end), '') as campaign,
         address
     from addressed
     -- Keeps the expressions above from being computed again wherever they are used below.
@@ -63,20 +64,9 @@ tagged as (
 ),
 clicked as (
     select
-        event_id,
-        occurred_at,
-        customer_id,
-        visitor_id,
-        is_known,
-        page_url,
-        referrer,
-        has_page,
-        is_from_elsewhere,
-        nullif(source, '') as source,
-        nullif(medium, '') as medium,
-        nullif(campaign, '') as campaign,
+        *,
         case
-            when address is not null and (source is null or source = '' or medium is null or medium = '')
+            when address is not null and (source is null or medium is null)
                 then (
                     select min(click_ids.parameter)
                     from core.click_ids as click_ids
@@ -85,15 +75,19 @@ clicked as (
         end as click_id
     from tagged
     where visitor_id is not null
+    offset 0
 ),
 -- Events in order. Of those at the same instant the one that came from elsewhere was first: clocks may be as coarse as
--- a second, and a page inside names its own site as where it came from.
+-- a second, and a page inside names its own site as where it came from. All windows below name this same order, so the
+-- million events are sorted once.
 ordered as (
     select
         event_id,
         visitor_id,
         is_known,
         occurred_at,
+        is_untagged,
+        is_inside,
         customer_id,
         page_url,
         referrer,
@@ -102,57 +96,56 @@ ordered as (
         medium,
         campaign,
         click_id,
-        coalesce(source, medium, campaign, click_id) is not null as is_tagged,
         lag(occurred_at) over visitor as previous_at,
         lag(customer_id) over visitor as previous_customer_id,
         lag(has_page) over visitor as previous_has_page,
         lead(occurred_at) over visitor is null as is_last,
         row_number() over visitor as position
     from clicked
-    window visitor as (
-        partition by visitor_id
-        order by occurred_at, coalesce(source, medium, campaign, click_id) is null, is_from_elsewhere is not true, event_id
-    )
+    cross join lateral (
+        values (coalesce(source, medium, campaign, click_id) is null, nullif(referrer, '') is null)
+    ) as flags (is_untagged, is_inside)
+    window visitor as (partition by visitor_id order by occurred_at, is_untagged, is_inside, event_id)
 ),
 -- The few events that can say something about a session: all else is counting.
 telling as (
     select
         *,
-        previous_at is null or (not is_known and occurred_at - previous_at > interval '30 minutes') as is_after_silence
+        previous_at is null or (not is_known and occurred_at - previous_at > interval '30 minutes') as is_after_silence,
+        case
+            when previous_at is null or occurred_at - previous_at > interval '30 minutes' or not is_untagged
+                then lpad(position::text, 10, '0') || concat_ws(E'\n', coalesce(source, ''), coalesce(medium, ''), coalesce(campaign, ''), click_id)
+        end as campaign_at
     from ordered
     where previous_at is null
         or occurred_at - previous_at > interval '30 minutes'
         or is_last
-        or is_tagged
+        or not is_untagged
         or customer_id is distinct from previous_customer_id
         or has_page <> previous_has_page
 ),
+-- The greatest campaign_at so far is the last one, as each begins with its event's place.
 started as (
     select
         *,
         is_after_silence
         or (
-            is_tagged
+            not is_untagged
             and not is_known
-            and (source, medium, campaign, click_id) is distinct from (
-                lag(source) over breaks, lag(medium) over breaks, lag(campaign) over breaks, lag(click_id) over breaks
+            and substr(campaign_at, 11) is distinct from substr(
+                max(campaign_at) over (visitor rows between unbounded preceding and 1 preceding), 11
             )
         ) as is_start
     from telling
-    window breaks as (partition by visitor_id, is_after_silence or is_tagged order by position)
+    window visitor as (partition by visitor_id order by occurred_at, is_untagged, is_inside, event_id)
 ),
 placed as (
-    select *, max(position) filter (where is_start) over (partition by visitor_id order by position) as first_position
-    from started
-),
--- What led to a session is said by its first tagged event, else by its first page.
-ranked as (
     select
         *,
-        row_number() over (
-            partition by visitor_id, first_position order by is_tagged desc, has_page desc, position
-        ) as arrival_rank
-    from placed
+        max(position) filter (where is_start) over (
+            partition by visitor_id order by occurred_at, is_untagged, is_inside, event_id
+        ) as first_position
+    from started
 ),
 grouped as (
     select
@@ -163,29 +156,37 @@ grouped as (
         any_value(previous_at) filter (where is_start) as previous_ended_at,
         max(position) as last_position,
         max(occurred_at) as last_at,
-        (array_agg(customer_id order by position desc) filter (where customer_id is not null))[1] as customer_id,
-        any_value(page_url) filter (where arrival_rank = 1) as landing_page,
-        any_value(referrer) filter (where arrival_rank = 1) as referrer,
-        any_value(source) filter (where arrival_rank = 1) as source,
-        any_value(medium) filter (where arrival_rank = 1) as medium,
-        any_value(campaign) filter (where arrival_rank = 1) as campaign,
-        any_value(click_id) filter (where arrival_rank = 1) as click_id
-    from ranked
+        array_agg(customer_id order by position) filter (where customer_id is not null) as customer_ids,
+        array_agg(source order by position) filter (where not is_untagged) as sources,
+        array_agg(medium order by position) filter (where not is_untagged) as media,
+        array_agg(campaign order by position) filter (where not is_untagged) as campaigns,
+        array_agg(click_id order by position) filter (where not is_untagged) as click_ids,
+        array_agg(page_url order by position) filter (where has_page) as page_urls,
+        array_agg(referrer order by position) filter (where has_page) as referrers
+    from placed
     group by visitor_id, first_position
 ),
 -- A session ends with the event before the visitor's next one.
 ended as (
     select
-        *,
+        session_id,
+        coalesce(customer_ids[cardinality(customer_ids)], ops.nobody()) as customer_id,
+        started_at,
+        coalesce(lead(previous_ended_at) over visitor, last_at) as ended_at,
         coalesce(lead(first_position) over visitor, last_position + 1) - first_position as event_count,
-        coalesce(lead(previous_ended_at) over visitor, last_at) as ended_at
+        page_urls[1] as landing_page,
+        nullif(referrers[1], '') as referrer,
+        sources[1] as source,
+        media[1] as medium,
+        campaigns[1] as campaign,
+        click_ids[1] as click_id
     from grouped
     window visitor as (partition by visitor_id order by first_position)
 ),
 described as (
     select
         ended.session_id,
-        coalesce(ended.customer_id, ops.nobody()) as customer_id,
+        ended.customer_id,
         ended.started_at,
         ended.ended_at,
         ended.event_count,
@@ -196,11 +197,11 @@ described as (
         ended.campaign,
         case
             when coalesce(ended.source, ended.medium, ended.click_id) is null
-                and split_part(ended.referrer, '/', 3) is distinct from split_part(ended.landing_page, '/', 3)
                 then nullif(lower(split_part(split_part(split_part(ended.referrer, '/', 3), '@', -1), ':', 1)), '')
         end as referrer_host
     from ended
     left join core.click_ids as click_ids on click_ids.parameter = ended.click_id
+    offset 0
 )
 select
     session_id,

@@ -1,9 +1,7 @@
 -- One row per touchpoint: a session, as a step on the way to an order.
 -- key: touchpoint_id
 -- foreign key: customer_id -> core.people
--- foreign key: channel -> mart.dim_channels
--- foreign key: campaign_id -> mart.dim_campaigns
--- foreign key: session_id -> mart.fct_sessions
+-- foreign key: touchpoint_id -> mart.fct_sessions
 -- not null: customer_id, touched_at, touch_date, channel, session_id
 -- column touchpoint_id: the touchpoint: the session_id of its session
 -- column customer_id: who came; ops.nobody() where that is not known
