@@ -77,6 +77,13 @@ clicked as (
     where visitor_id is not null
     offset 0
 ),
+flagged as (
+    select
+        *,
+        coalesce(source, medium, campaign, click_id) is null as is_untagged,
+        nullif(referrer, '') is null as is_inside
+    from clicked
+),
 -- Events in order. Of those at the same instant the one that came from elsewhere was first: clocks may be as coarse as
 -- a second, and a page inside names its own site as where it came from. All windows below name this same order, so the
 -- million events are sorted once.
@@ -101,10 +108,7 @@ ordered as (
         lag(has_page) over visitor as previous_has_page,
         lead(occurred_at) over visitor is null as is_last,
         row_number() over visitor as position
-    from clicked
-    cross join lateral (
-        values (coalesce(source, medium, campaign, click_id) is null, nullif(referrer, '') is null)
-    ) as flags (is_untagged, is_inside)
+    from flagged
     window visitor as (partition by visitor_id order by occurred_at, is_untagged, is_inside, event_id)
 ),
 -- The few events that can say something about a session: all else is counting.
