@@ -213,6 +213,13 @@ describe("a visit's channel", () => {
   });
 });
 
+test("a mart without events, orders and spending has its channels and nothing else", async () => {
+  await makeModels(database.pool, CHANNEL_MODELS);
+  for (const name of ["dim_campaigns", "fct_sessions", "fct_touchpoints", "fct_attribution", "channel_performance"])
+    expect(await rows(`select * from mart.${name}`)).toEqual([]);
+  expect(await rows("select from mart.dim_channels")).toHaveLength(19);
+});
+
 describe("spending on advertising", () => {
   test("goes to the channel that its tags name, or its platform where it has none", async () => {
     const spend = [
