@@ -40,6 +40,9 @@ for (const register of [
   register(program);
 }
 
+// A reader that has seen enough (`| head`) closes the pipe; the connection that keeps the servers ends with the process.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -89,7 +89,9 @@ export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput)
     const failure = toFailure(error, log);
     const code = "type" in failure && typeof failure.type === "string" ? failure.type : "cancelled";
     for (const { name } of streams) {
-      await failSync(pool, { id: input.syncId, source: input.source, stream: name, code }).catch(() => undefined);
+      await failSync(pool, { id: input.syncId, source: input.source, stream: name, kind: input.kind, code }).catch(
+        () => undefined,
+      );
     }
     throw failure;
   }

@@ -39,9 +39,11 @@ export function registerBuild(program: Command): void {
     .action(async (options: BuildInput, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
         const { relations } = await planBuild(session.pool, await session.graph(), { ...options, dry: true });
+        // Machines get every relation; a person wants to see what would happen.
+        const shown = session.json ? relations : relations.filter(({ action }) => action !== "skip");
         printRows(
-          relations.map((each) => ({ ...each })),
-          { json: session.json, empty: "The project has no models." },
+          shown.map((each) => ({ ...each })),
+          { json: session.json, empty: `Nothing to do: none of the ${relations.length} relations has work.` },
         );
       });
     });

@@ -63,10 +63,10 @@ async function examineRunning(options: GlobalOptions): Promise<Finding[]> {
 async function reach({ project }: Session, name: string): Promise<string> {
   const declaration = project.sources.find((source) => source.name === name);
   const connector = (sources as Record<string, Source<never>>)[declaration?.connector ?? ""] as Source<unknown>;
-  const configs = declaration?.streams.map(({ config }) => config) ?? [];
-  const distinct = new Map([declaration?.config, ...configs].map((config) => [JSON.stringify(config), config]));
-  // A source whose streams bring their own configs has none of its own to try.
-  if (configs.length > 0) distinct.delete(JSON.stringify(declaration?.config));
+  const declared = declaration?.streams.map(({ config }) => config) ?? [];
+  // Streams may bring their own configs; a source without streams is what discover starts from.
+  const configs = declared.length > 0 ? declared : [declaration?.config];
+  const distinct = new Map(configs.map((config) => [JSON.stringify(config), config]));
   let found = 0;
   for (const config of distinct.values()) {
     const streams = await connector.discover(config, {

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { UserError } from "../domain/errors.ts";
 import { lineage, type Lineage } from "../warehouse/models/lineage.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
 
@@ -19,6 +20,8 @@ export function registerLineage(program: Command): void {
 /** `fct_orders` is enough where one schema has it. */
 function withSchema(name: string, relations: string[]): string {
   const matching = relations.filter((relation) => relation.split(".")[1] === name.split(".")[0]);
+  if (matching.length === 0 && !name.includes("."))
+    throw new UserError("there is no such relation; miette plan lists them", { key: name });
   return matching.length === 1 && !relations.includes(name)
     ? `${matching[0]}${name.slice(name.split(".")[0]?.length)}`
     : name;

@@ -1,6 +1,7 @@
-import { createWriteStream } from "node:fs";
+import { open } from "node:fs/promises";
 import { finished } from "node:stream/promises";
 import { Option, type Command } from "commander";
+import { UserError } from "../domain/errors.ts";
 import { EXPORT_FORMATS, exportRelation, type ExportFormat } from "../warehouse/export-relation.ts";
 import { query } from "../warehouse/read.ts";
 import { printTable } from "./output.ts";
@@ -36,7 +37,7 @@ export function registerQuery(program: Command): void {
     .option("--out <file>", "the file to write; without it, standard output")
     .action(async (relation: string, options: { format: ExportFormat; out?: string }, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
-        const out = options.out ? createWriteStream(options.out, { mode: 0o600 }) : process.stdout;
+        const out = options.out ? await createFile(options.out) : process.stdout;
         await exportRelation(session.analystPool, relation, options.format, out);
         if (options.out) {
           out.end();
@@ -44,4 +45,14 @@ export function registerQuery(program: Command): void {
         }
       });
     });
+}
+
+/** For its owner alone, since it may hold what the mart knows of people. */
+async function createFile(path: string): Promise<NodeJS.WritableStream> {
+  const file = await open(path, "w", 0o600).catch((error: NodeJS.ErrnoException) => {
+    throw new UserError(`the file can't be written (${error.code ?? "unknown"}); name another with --out`, {
+      file: path,
+    });
+  });
+  return file.createWriteStream();
 }

@@ -26,9 +26,7 @@ export async function screenOf(session: Session, report: RunReport, reportFile: 
     ["mart", mart],
   ];
   if (session.stack.uiUrl) lines.push(["Temporal UI", session.stack.uiUrl]);
-  const passwordFile =
-    session.settings.databaseUrl === null ? `PGPASSFILE=${relative(process.cwd(), session.settings.home)}/pgpass ` : "";
-  lines.push(["SQL", `${passwordFile}psql ${session.analystUrl}`]);
+  lines.push(["SQL", psqlCommand(session)]);
   lines.push(["report", relative(process.cwd(), reportFile)]);
   for (const { source, streams: synced } of report.syncs) {
     for (const { stream, notice } of synced) if (notice) lines.push(["notice", `${source}.${stream}: ${notice}`]);
@@ -67,4 +65,11 @@ function count(value: number, noun: string): string {
 
 function number(value: number): string {
   return value.toLocaleString("en-US");
+}
+
+/** How to open psql as the analyst; of the embedded warehouse the password lies in a file. */
+export function psqlCommand({ settings, analystUrl }: Session): string {
+  const passwordFile =
+    settings.databaseUrl === null ? `PGPASSFILE=${relative(process.cwd(), settings.home)}/pgpass ` : "";
+  return `${passwordFile}psql ${analystUrl}`;
 }

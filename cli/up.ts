@@ -4,7 +4,7 @@ import type { RunReport } from "../domain/runs.ts";
 import { stackStatus, stopStack } from "../stack/stack.ts";
 import { writeReport } from "./report.ts";
 import { applySchedules } from "./schedules.ts";
-import { screenOf } from "./screen.ts";
+import { psqlCommand, screenOf } from "./screen.ts";
 import { settingsOf, withSession, type GlobalOptions, type Session } from "./session.ts";
 import { runWorkflow } from "./workflow.ts";
 
@@ -36,7 +36,7 @@ export function registerUp(program: Command): void {
     .action(async (options: { detach?: boolean }, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
         if (session.stack.uiUrl) console.log(`Temporal UI   ${session.stack.uiUrl}`);
-        console.log(`SQL           psql ${session.analystUrl}`);
+        console.log(`SQL           ${psqlCommand(session)}`);
         if (options.detach) return await session.stack.detach();
         console.error("Up; Ctrl-C stops everything.");
         await untilStopped(session);

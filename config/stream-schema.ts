@@ -32,7 +32,15 @@ export function checkSchema(file: YamlFile): SchemaFile {
   const errors: UserError[] = [];
   const report = (path: Path, message: string) => errors.push(new UserError(message, file.place(path)));
 
-  for (const [name, field] of Object.entries(schema.properties)) checkField(field, ["properties", name], report);
+  for (const [name, field] of Object.entries(schema.properties)) {
+    checkField(field, ["properties", name], report);
+    if (!isStorableName(name)) {
+      report(
+        ["properties"],
+        "a field's name holds a control character or half of a surrogate pair, which no schema can keep; remove it, and it lands sealed.",
+      );
+    }
+  }
   const names = Object.keys(schema.properties);
   const checkNames = (fields: readonly string[], path: Path) =>
     fields.forEach((field, index) => {
@@ -46,6 +54,11 @@ export function checkSchema(file: YamlFile): SchemaFile {
   }
   checkColumns(schema, report);
   return { file, errors, schema, isSound: true };
+}
+
+/** The schema is kept as jsonb, which can't hold every character. */
+function isStorableName(name: string): boolean {
+  return name.isWellFormed() && !/\p{Control}/u.test(name);
 }
 
 type Report = (path: Path, message: string) => void;

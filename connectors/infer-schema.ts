@@ -51,7 +51,10 @@ const TEXT_SHAPES: Shape[] = [
  */
 export function inferStream(name: string, records: SourceRecord[], values: "text" | "json"): DiscoveredStream | null {
   const fields = new Set<string>();
-  for (const record of records) for (const field of Object.keys(record)) fields.add(field);
+  for (const record of records) {
+    // A name with a control character can be no field of a schema: its values are sealed with the undeclared ones.
+    for (const field of Object.keys(record)) if (field.isWellFormed() && !/\p{Control}/u.test(field)) fields.add(field);
+  }
   if (fields.size === 0) return null;
   const properties: Record<string, FieldSchema> = {};
   const required: string[] = [];

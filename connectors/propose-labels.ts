@@ -106,6 +106,9 @@ const RULES: Rule[] = [
   },
 ];
 
+/** Characters of a value that are looked at. */
+const SHOWN = 1000;
+
 /** Share of the values that has to fit: of a shape alone, and of a name that most values could contradict. */
 const MOST = 0.6;
 const SOME = 0.2;
@@ -123,7 +126,8 @@ const PEOPLE =
 export function proposeLabels(fieldName: string, sampleValues: readonly string[], streamName = ""): LabelProposal {
   const own = columnName(fieldName);
   const name = /^(id|name)$/.test(own) && PEOPLE.test(columnName(streamName)) ? `customer_${own}` : own;
-  const values = sampleValues.map((value) => value.trim()).filter((value) => value !== "");
+  // The beginning of a long value tells its shape; patterns over megabytes would exhaust the stack.
+  const values = sampleValues.map((value) => value.slice(0, SHOWN).trim()).filter((value) => value !== "");
   const fits = (test: (value: string) => boolean, share: number) => values.filter(test).length >= values.length * share;
   for (const { personal, identifier, name: pattern, value, plausible, shape } of RULES) {
     if (

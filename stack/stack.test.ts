@@ -6,7 +6,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { expect, onTestFinished, test } from "vitest";
 import { temporaryHome } from "../test/home.ts";
-import { freePort } from "./ports.ts";
+import { freePort, requireFreePort } from "./ports.ts";
 import { identifyProcess, isRunning } from "./process.ts";
 import { attachStack, type Stack, type StackSettings, stackStatus, stopStack } from "./stack.ts";
 import { isServing } from "./temporal.ts";
@@ -196,6 +196,13 @@ test.each([
     message: `port ${settings[key]} for ${server} is taken by another program; set ${variable} to a free one.`,
   });
   expect(await stackStatus(settings.home)).toBeNull();
+  // What was starting beside it has ended too, so that the next command finds its ports free.
+  if (key === "postgresPort") expect(await isServing(`127.0.0.1:${settings.temporalPort}`)).toBe(false);
+  await expect(requireFreePort(settings.temporalPort, "", "").catch((error: Error) => error.message)).resolves.toBe(
+    key === "temporalPort"
+      ? `port ${settings.temporalPort} for  is taken by another program; set  to a free one.`
+      : undefined,
+  );
 });
 
 test("a home with a long path works, and one that cannot be written is named", async () => {

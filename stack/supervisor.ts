@@ -143,7 +143,9 @@ async function endServices(ended: Service[]): Promise<void> {
   let earlier: Promise<unknown> = Promise.resolve();
   for (const kind of END_ORDER) {
     const before = earlier;
-    earlier = Promise.all(ended.filter(({ need }) => need.kind === kind).map((each) => endService(each, before)));
+    const now = ended.filter(({ need }) => need.kind === kind).map((each) => endService(each, before));
+    // Of a kind there may be none: the kinds before it are waited for all the same.
+    earlier = Promise.all([before, ...now]);
   }
   await earlier;
 }

@@ -3,6 +3,7 @@ import { pipeline } from "node:stream/promises";
 import type pg from "pg";
 import { to as copyTo } from "pg-copy-streams";
 import Cursor from "pg-cursor";
+import { UserError } from "../domain/errors.ts";
 import { quoteName } from "./database.ts";
 import { asSentence } from "./read.ts";
 import { writeSpreadsheet, type ExportedColumn } from "./spreadsheet.ts";
@@ -32,6 +33,7 @@ export async function exportRelation(
   const client = await pool.connect();
   try {
     await client.query("begin isolation level repeatable read read only");
+    await requireRelation(client, schema as string, name as string);
     if (format === "csv") {
       await pipeline(client.query(copyTo(`copy (select * from ${quoted}) to stdout with (format csv, header)`)), out, {
         end: false,
@@ -87,4 +89,15 @@ async function* textRows(
     if (rows.length === 0) return;
     yield rows;
   }
+}
+
+async function requireRelation(client: pg.PoolClient, schema: string, name: string): Promise<void> {
+  const { rowCount } = await client.query(
+    "select from pg_class where relname = $2 and relkind in ('r', 'p', 'v', 'm') and relnamespace = (select oid from pg_namespace where nspname = $1 and nspname = 'mart')",
+    [schema, name],
+  );
+  if (!rowCount)
+    throw new UserError(
+      `the mart has no relation ${name}${schema === "mart" ? "" : `, and ${schema} is not exported`}; miette status lists what it has`,
+    );
 }

@@ -14,7 +14,7 @@ export async function claimForProject(pool: pg.Pool, project: string): Promise<v
   if (owner !== project) {
     throw new UserError(
       `this warehouse holds the project ${owner}, not ${project}; give each its own MIETTE_HOME or DATABASE_URL`,
-      { key: "name" },
+      { file: "miette.yaml", key: "name" },
     );
   }
 }

@@ -36,6 +36,7 @@ export async function query(pool: pg.Pool, sql: string, limit: number): Promise<
 export function asSentence(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const { code, position } = error as Error & { code?: string; position?: string };
+  if (/multiple commands/.test(error.message)) return new UserError("there are several statements; run one at a time");
   if (code?.startsWith("42")) return new UserError(`${error.message}${position ? ` (at character ${position})` : ""}`);
   if (code === "25006") return new UserError("the statement writes, and queries only read");
   if (code && /^2[123]/.test(code))

@@ -34,15 +34,16 @@ export async function runPipeline(input: { full?: boolean }): Promise<RunReport>
     }),
   );
   show("building");
-  const build = await buildAll();
+  const build = await buildAll().catch((error: unknown) => {
+    if (isCancellation(error) || failed.length === 0) throw error;
+    // A source that did not land is the likelier cause, so both are told.
+    failed.push({ source: "build", code: failureType(error), reason: rootCause(error) ?? "unknown" });
+    return null;
+  });
   const report: RunReport = { syncs, failed, build };
   if (failed.length > 0) {
     const reasons = failed.map(({ source, reason }) => `${source}: ${reason}`).join("; ");
-    throw ApplicationFailure.nonRetryable(
-      `${failed.length} of ${sources.length} sources failed: ${reasons}`,
-      "run_failed",
-      report,
-    );
+    throw ApplicationFailure.nonRetryable(`the run failed: ${reasons}`, "run_failed", report);
   }
   show("done");
   return report;

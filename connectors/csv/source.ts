@@ -16,12 +16,29 @@ export const csv: Source<CsvConfig> = {
   spec,
   values: "text",
   cursorScope: "stream",
-  discover: (config, options) => discoverFiles(filesOf(config, null), "text", options),
+  async discover(config, options) {
+    const streams = await discoverFiles(filesOf(config, null), "text", options);
+    for (const { name, schema } of streams) suggestDelimiter(config, name, Object.keys(schema.properties));
+    return streams;
+  },
   read: async function* (config, streams, cursor, options) {
     const stream = streams[0] as ReadStream;
     yield* readFiles(filesOf(config, stream), stream, cursor, options);
   },
 };
+
+/** A header that is one field with another delimiter's signs in it was split by the wrong one. */
+function suggestDelimiter(config: CsvConfig, name: string, fields: string[]): void {
+  const [only] = fields;
+  if (fields.length !== 1 || only === undefined || config.delimiter !== undefined || config.format === "whitespace")
+    return;
+  const found = [";", "\t", "|"].find((sign) => only.split(sign).length > 2);
+  if (!found) return;
+  const shown = found === "\t" ? "\\t" : found;
+  throw new InvalidConfig(
+    `the header of ${name} is one field that holds "${shown}" several times; set delimiter: "${shown}"`,
+  );
+}
 
 function filesOf(config: CsvConfig, stream: ReadStream | null): Files {
   const delimiter = config.delimiter === "\\t" ? "\t" : (config.delimiter ?? ",");

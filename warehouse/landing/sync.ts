@@ -64,27 +64,24 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
   }
   return await inTransaction(pool, async (client) => {
     const counts = new Map<string, StreamCounts>();
-    let isNew = false;
+    let hasLanded = false;
     for (const plan of request.plans) {
-      const { rowCount } = await client.query(
+      await client.query(
         `insert into ops.syncs (sync_id, source, stream, kind) values ($1, $2, $3, $4)
-         on conflict (sync_id, source, stream) do nothing`,
+         on conflict (sync_id, source, stream) do update set status = 'running', error_code = null, finished_at = null
+           where ops.syncs.status = 'failed'`,
         [request.id, request.source, plan.stream.name, request.kind],
       );
-      isNew ||= rowCount === 1;
-      await client.query(
-        `update ops.syncs set status = 'running', error_code = null, finished_at = null
-         where sync_id = $1 and source = $2 and stream = $3 and status = 'failed'`,
-        [request.id, request.source, plan.stream.name],
-      );
-      counts.set(plan.stream.name, await readCounts(client, request.id, request.source, plan.stream.name));
+      const before = await readCounts(client, request.id, request.source, plan.stream.name);
+      hasLanded ||= before.pages > 0;
+      counts.set(plan.stream.name, before);
     }
     await client.query("insert into ops.cursors (source, stream) values ($1, $2) on conflict do nothing", [
       request.source,
       cursorName,
     ]);
     const startsOver =
-      isNew && (request.kind !== "incremental" || request.plans.some((plan) => plan.stream.mode === "snapshot"));
+      !hasLanded && (request.kind !== "incremental" || request.plans.some((plan) => plan.stream.mode === "snapshot"));
     if (startsOver) {
       await client.query(
         "update ops.cursors set sealed = null, position = position + 1 where source = $1 and stream = $2",
@@ -175,12 +172,15 @@ function cursorIdentity(source: string, cursorName: string): string {
 /** Marks a stream's sync failed, with the code of the error; the detail of rejected records lies in quarantine. */
 export async function failSync(
   pool: pg.Pool,
-  failed: { id: string; source: string; stream: string; code: string },
+  failed: { id: string; source: string; stream: string; kind: SyncKind; code: string },
 ): Promise<void> {
+  // A sync can fail before it has begun, as when its table can't follow the schema.
   await pool.query(
-    `update ops.syncs set status = 'failed', error_code = $4, finished_at = now()
-     where sync_id = $1 and source = $2 and stream = $3 and status <> 'done'`,
-    [failed.id, failed.source, failed.stream, failed.code],
+    `insert into ops.syncs as sync (sync_id, source, stream, kind, status, error_code, finished_at)
+     values ($1, $2, $3, $5, 'failed', $4, now())
+     on conflict (sync_id, source, stream) do update
+       set status = 'failed', error_code = excluded.error_code, finished_at = now() where sync.status <> 'done'`,
+    [failed.id, failed.source, failed.stream, failed.code, failed.kind],
   );
 }
 
