@@ -21,7 +21,7 @@ export function registerLineage(program: Command): void {
 function withSchema(name: string, relations: string[]): string {
   const matching = relations.filter((relation) => relation.split(".")[1] === name.split(".")[0]);
   if (matching.length === 0 && !name.includes("."))
-    throw new UserError("there is no such relation; miette plan lists them", { key: name });
+    throw new UserError("there is no such relation; miette status lists those of the mart", { key: name });
   return matching.length === 1 && !relations.includes(name)
     ? `${matching[0]}${name.slice(name.split(".")[0]?.length)}`
     : name;
