@@ -2,9 +2,12 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type pg from "pg";
 import type { Project } from "../domain/project.ts";
-import type { Language } from "./language.ts";
+import type { Figure } from "./figure.ts";
+import { figurePart } from "./figure-part.ts";
+import type { Html } from "./html.ts";
+import { Wording, type Language } from "./language.ts";
 import { page } from "./page.ts";
-import { readFigures } from "./read.ts";
+import { readFigures, type Reading } from "./read.ts";
 import { SECTIONS } from "./sections.ts";
 
 /**
@@ -17,22 +20,42 @@ export async function buildReport(
   project: Pick<Project, "name" | "currency" | "timeZone">,
   { analystPool, ownerPool, language }: { analystPool: pg.Pool; ownerPool: pg.Pool; language: Language },
 ): Promise<string> {
-  const figures = SECTIONS.flatMap((section) => section.figures);
-  const [mart, ops, publishedAt, styles] = await Promise.all([
+  const { name, currency, timeZone } = project;
+  const wordings = { en: new Wording("en", currency), fr: new Wording("fr", currency) };
+  const drawn = new Map<Figure<never>, Record<Language, Html>>();
+  const draw = ({ id, figure }: { id: string; figure: Figure<never> }, reading: Reading): void => {
+    const part = (language: Language) =>
+      figurePart(figure as Figure, reading, `${language}-${id}`, { wording: wordings[language], timeZone });
+    drawn.set(figure, { en: part("en"), fr: part("fr") });
+  };
+  const asked = SECTIONS.flatMap((section) =>
+    section.figures.map((figure) => ({ id: `${section.id}-${figure.id}`, sql: figure.sql, figure })),
+  );
+  const [publishedAt, styles] = await Promise.all([
+    readPublishedAt(ownerPool),
+    readFile(join(import.meta.dirname, "page.css"), "utf8"),
     readFigures(
       analystPool,
-      figures.filter(({ reader }) => reader !== "owner"),
+      asked.filter(({ figure }) => figure.reader !== "owner"),
+      draw,
     ),
     readFigures(
       ownerPool,
-      figures.filter(({ reader }) => reader === "owner"),
+      asked.filter(({ figure }) => figure.reader === "owner"),
+      draw,
     ),
-    readPublishedAt(ownerPool),
-    readFile(join(import.meta.dirname, "page.css"), "utf8"),
   ]);
-  const { name, currency, timeZone } = project;
-  const readings = new Map([...mart, ...ops]);
-  return page({ project: name, currency, timeZone, publishedAt, sections: SECTIONS, readings, language, styles });
+  return page({
+    project: name,
+    currency,
+    timeZone,
+    publishedAt,
+    sections: SECTIONS,
+    figures: drawn,
+    wordings,
+    language,
+    styles,
+  });
 }
 
 async function readPublishedAt(pool: pg.Pool): Promise<string | null> {

@@ -23,36 +23,30 @@ export const revenue: Section = {
       id: "by-month",
       title: { en: "Revenue by month", fr: "Chiffre d’affaires par mois" },
       sql: `
-with last_day as (
-    select max(order_date) as day
+with customer_months as (
+    select
+        date_trunc('month', order_date::timestamp)::date as month,
+        nullif(customer_id, ops.nobody()) as customer_id,
+        sum(amount) as revenue,
+        count(*) as orders
     from mart.fct_orders
     where order_date <= (select (ops.as_of() at time zone ops.time_zone())::date)
+    group by 1, 2
 ),
-firsts as (
-    select customer_id, date_trunc('month', min(order_date)::timestamp)::date as month
-    from mart.fct_orders
-    where customer_id <> ops.nobody()
-    group by customer_id
-),
-orders as (
-    select
-        date_trunc('month', orders.order_date::timestamp)::date as month,
-        orders.amount,
-        firsts.customer_id,
-        firsts.month < date_trunc('month', orders.order_date::timestamp)::date as is_returning
-    from mart.fct_orders as orders
-    join last_day on orders.order_date <= last_day.day
-        and orders.order_date >= date_trunc('month', last_day.day::timestamp) - interval '35 months'
-    left join firsts on firsts.customer_id = orders.customer_id
+-- An order of nobody known counts as a new customer's.
+months as (
+    select *, customer_id is not null and min(month) over (partition by customer_id) < month as is_returning
+    from customer_months
 )
 select
     month,
-    coalesce(sum(amount), 0)::float8 as revenue,
-    coalesce(sum(amount) filter (where is_returning is not true), 0)::float8 as from_new,
-    coalesce(sum(amount) filter (where is_returning), 0)::float8 as from_returning,
-    count(*)::float8 as orders,
-    count(distinct customer_id)::float8 as customers
-from orders
+    coalesce(sum(revenue), 0)::float8 as revenue,
+    coalesce(sum(revenue) filter (where not is_returning), 0)::float8 as from_new,
+    coalesce(sum(revenue) filter (where is_returning), 0)::float8 as from_returning,
+    sum(orders)::float8 as orders,
+    count(customer_id)::float8 as customers
+from months
+where month > (select max(month) from months) - interval '36 months'
 group by month
 order by month`,
       columns: {
