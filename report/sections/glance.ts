@@ -36,18 +36,18 @@ firsts as (
 ),
 orders as (
     select
-        orders.order_date >= days.recent_from as is_recent,
+        orders.order_date >= (select recent_from from days) as is_recent,
         orders.amount,
         firsts.customer_id,
         firsts.first_date < orders.order_date as is_repeat
     from mart.fct_orders as orders
-    join days on orders.order_date between days.before_from and days.last_day
     left join firsts on firsts.customer_id = orders.customer_id
+    where orders.order_date between (select before_from from days) and (select last_day from days)
 ),
 reviews as (
-    select reviews.review_date >= days.recent_from as is_recent, reviews.rating
+    select reviews.review_date >= (select recent_from from days) as is_recent, reviews.rating
     from mart.fct_reviews as reviews
-    join days on reviews.review_date between days.before_from and days.last_day
+    where reviews.review_date between (select before_from from days) and (select last_day from days)
 ),
 measures as (
     select 1 as place, 'revenue' as measure, is_recent, sum(amount) as value from orders group by is_recent

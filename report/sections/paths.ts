@@ -35,9 +35,10 @@ steps as (
             partition by attribution.order_id order by touchpoints.touched_at, touchpoints.touchpoint_id
         ) as channel_before
     from mart.fct_attribution as attribution
-    join last_day on attribution.order_date > last_day.day - 90 and attribution.order_date <= last_day.day
     join mart.fct_touchpoints as touchpoints on touchpoints.touchpoint_id = attribution.touchpoint_id
-    where attribution.model = 'linear'
+    where attribution.order_date > (select day from last_day) - 90
+        and attribution.order_date <= (select day from last_day)
+        and attribution.model = 'linear'
 ),
 paths as (
     select
