@@ -1,4 +1,4 @@
-import { ACCENT, chart, dayAxis, dayNumber, INK, legend, MUTED, RULE, seriesColour } from "../chart.ts";
+import { ACCENT, chart, dayAxis, dayNumber, INK, legend, MUTED, RULE, seriesColour, shorten } from "../chart.ts";
 import { figure, groupRows, type Section, type View } from "../figure.ts";
 import { html, type Html } from "../html.ts";
 import { capital, nameOf } from "../names.ts";
@@ -144,12 +144,14 @@ function drawCourse(rows: Measured[], view: View): Html {
     ),
   ]
     .slice(0, 7)
-    .map(([goal, points], index) => ({ name: capital(goal), points, colour: seriesColour(index) }));
+    .map(([goal, points], index) => ({ name: shorten(capital(goal), 60), points, colour: seriesColour(index) }));
   return html`${legend(courses)}${chart(view, 240, wording.say(goals.figures[1]!.title), {
     grid: { left: 48, right: 40, top: 12, bottom: 28 },
     xAxis: dayAxis(view, days),
     yAxis: {
       type: "value",
+      axisLine: { show: false },
+      axisTick: { show: false },
       splitLine: { lineStyle: { color: RULE } },
       axisLabel: { color: MUTED, formatter: (share: number) => wording.share(share, 0) },
     },

@@ -144,6 +144,8 @@ function drawSizes(rows: Size[], view: View): Html {
     xAxis: dayAxis(view, days),
     yAxis: {
       type: "value",
+      axisLine: { show: false },
+      axisTick: { show: false },
       splitNumber: 4,
       splitLine: { lineStyle: { color: RULE } },
       axisLabel: { color: MUTED, formatter: (customers: number) => wording.shortCount(customers) },
