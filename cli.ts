@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { registerAudit } from "./cli/audit.ts";
 import { registerBuild } from "./cli/build.ts";
 import { registerDiscover } from "./cli/discover.ts";
 import { registerDoctor } from "./cli/doctor.ts";
@@ -36,6 +37,7 @@ for (const register of [
   registerQuery,
   registerReport,
   registerSegment,
+  registerAudit,
 ]) {
   register(program);
 }

@@ -59,6 +59,7 @@ export type ErrorCode =
   | "check_failed"
   | "build_superseded"
   | "key_missing"
+  | "audit_broken"
   | "internal";
 
 /** `miette.yaml:12 sources.shop: ` or an empty string where no place is known. */
