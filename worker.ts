@@ -1,9 +1,11 @@
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { NativeConnection, Runtime, Worker } from "@temporalio/worker";
 import { pino } from "pino";
 import { createActivities } from "./activities/index.ts";
 import { loadProject, loadSettings, loadSqlTree } from "./config.ts";
 import { sources, sourceSpecs } from "./connectors/index.ts";
+import { UserError } from "./domain/errors.ts";
 import { TASK_QUEUE } from "./domain/ids.ts";
 import { openKeyFile } from "./privacy/keys.ts";
 import { openPool } from "./warehouse/database.ts";
@@ -14,6 +16,12 @@ const settings = loadSettings();
 const log = pino({ name: "worker", level: settings.logLevel });
 if (!settings.databaseUrl || !settings.temporalAddress) {
   throw new Error("the worker needs DATABASE_URL and TEMPORAL_ADDRESS; npm start sets them for the embedded servers");
+}
+const { workflowBundle, workerVersion } = settings;
+if (workflowBundle !== null && !existsSync(workflowBundle)) {
+  throw new UserError(`there is no file ${workflowBundle}; npm run bundle makes one`, {
+    key: "MIETTE_WORKFLOW_BUNDLE",
+  });
 }
 // Whoever supervises this process has died: the next supervisor starts a worker of its own, which need not wait for this
 // one, since work that is cut off at any instant is taken up where it committed last.
@@ -31,7 +39,19 @@ const worker = await Worker.create({
   connection,
   namespace: settings.temporalNamespace,
   taskQueue: TASK_QUEUE,
-  workflowsPath: fileURLToPath(new URL("./workflows/index.ts", import.meta.url)),
+  ...(workflowBundle === null
+    ? { workflowsPath: fileURLToPath(new URL("./workflows/index.ts", import.meta.url)) }
+    : { workflowBundle: { codePath: workflowBundle } }),
+  ...(workerVersion === null
+    ? {}
+    : {
+        // Syncs, builds and runs are short: they end on the version on which they began.
+        workerDeploymentOptions: {
+          version: workerVersion,
+          useWorkerVersioning: true,
+          defaultVersioningBehavior: "PINNED",
+        },
+      }),
   activities: createActivities({
     pool,
     vault,

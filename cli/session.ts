@@ -166,6 +166,9 @@ async function startWorker(
       ...environment,
       MIETTE_HOME: settings.home,
       MIETTE_PROJECT: settings.projectDirectory,
+      // Relative to the folder of this command, which is not the worker's.
+      MIETTE_KEY_FILE: settings.keyFile,
+      MIETTE_WORKFLOW_BUNDLE: settings.workflowBundle ?? "",
       DATABASE_URL: ownerUrl,
       TEMPORAL_ADDRESS: stack.temporalAddress,
     },

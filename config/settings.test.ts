@@ -20,6 +20,8 @@ describe("settings", () => {
       temporalNamespace: "default",
       logLevel: "info",
       keyFile: "/checkout/.miette/keys/generation-1.key",
+      workflowBundle: null,
+      workerVersion: null,
     });
   });
 
@@ -32,6 +34,8 @@ describe("settings", () => {
       TEMPORAL_ADDRESS: "[::1]:7233",
       TEMPORAL_NAMESPACE: "shop",
       MIETTE_LOG_LEVEL: "debug",
+      MIETTE_WORKFLOW_BUNDLE: "/app/dist/workflows.js",
+      MIETTE_WORKER_BUILD_ID: "2026-01-31.4",
     });
     expect(read.home).toBe("/srv/miette");
     expect(read.keyFile).toBe("/srv/miette/keys/generation-1.key");
@@ -42,6 +46,8 @@ describe("settings", () => {
     expect(read.temporalAddress).toBe("[::1]:7233");
     expect(read.temporalNamespace).toBe("shop");
     expect(read.logLevel).toBe("debug");
+    expect(read.workflowBundle).toBe("/app/dist/workflows.js");
+    expect(read.workerVersion).toEqual({ deploymentName: "miette", buildId: "2026-01-31.4" });
   });
 
   it("keep the state of a project in its own folder, unless a home is named", () => {
@@ -58,6 +64,8 @@ describe("settings", () => {
       ANALYST_DATABASE_URL: "postgres://analyst@db",
       TEMPORAL_ADDRESS: "localhost",
       MIETTE_LOG_LEVEL: "loud",
+      MIETTE_WORKER_DEPLOYMENT: "eu west",
+      MIETTE_WORKER_BUILD_ID: "v1:2",
     };
     const error = capture(() => settings(wrong));
     expect(error.message.split("\n")).toEqual([
@@ -68,7 +76,14 @@ describe("settings", () => {
       "ANALYST_DATABASE_URL: must be a URL with a database, as in postgres://analyst@host:5432/miette.",
       "TEMPORAL_ADDRESS: must be a host and a port, as in temporal.internal:7233.",
       "MIETTE_LOG_LEVEL: must be one of fatal, error, warn, info, debug, trace, silent.",
+      "MIETTE_WORKER_DEPLOYMENT: must be up to 100 letters, digits, _ and -, as in miette-eu.",
+      "MIETTE_WORKER_BUILD_ID: must be up to 100 letters, digits, _, -, + and dots, as in 2026-01-31.1.",
     ]);
+  });
+
+  it("ask for a build id where a deployment is named", () => {
+    const error = capture(() => settings({ MIETTE_WORKER_DEPLOYMENT: "miette-eu" }));
+    expect(error.message).toBe("MIETTE_WORKER_BUILD_ID: is needed beside MIETTE_WORKER_DEPLOYMENT.");
   });
 
   it.each(["postgres://db.internal", "postgres://db.internal/", "not a url"])("refuse DATABASE_URL %s", (url) => {

@@ -26,6 +26,10 @@ export interface Settings {
   logLevel: (typeof LOG_LEVELS)[number];
   /** Absolute path of the file with the key generation that wraps all other keys. */
   keyFile: string;
+  /** Absolute path of a bundle of the workflows made by `npm run bundle`; null: the worker bundles them as it starts. */
+  workflowBundle: string | null;
+  /** The version as which a worker registers with Temporal's worker deployments; null: unversioned. */
+  workerVersion: { deploymentName: string; buildId: string } | null;
 }
 
 export type Environment = Record<string, string | undefined>;
@@ -87,7 +91,25 @@ export function readSettings(env: Environment, packageDirectory: string): Settin
     temporalNamespace: env.TEMPORAL_NAMESPACE || "default",
     logLevel: read<Settings["logLevel"]>("MIETTE_LOG_LEVEL", "info", parseLogLevel, `one of ${LOG_LEVELS.join(", ")}`),
     keyFile: resolve(env.MIETTE_KEY_FILE || join(home, "keys", "generation-1.key")),
+    workflowBundle: env.MIETTE_WORKFLOW_BUNDLE ? resolve(env.MIETTE_WORKFLOW_BUNDLE) : null,
+    workerVersion: null,
   };
+  const named = (name: string, pattern: RegExp, expected: string): string =>
+    read(name, "", (text) => (pattern.test(text) ? text : null), expected);
+  const deploymentName = named(
+    "MIETTE_WORKER_DEPLOYMENT",
+    /^[A-Za-z0-9][\w-]{0,99}$/,
+    "up to 100 letters, digits, _ and -, as in miette-eu",
+  );
+  const buildId = named(
+    "MIETTE_WORKER_BUILD_ID",
+    /^[A-Za-z0-9][\w.+-]{0,99}$/,
+    "up to 100 letters, digits, _, -, + and dots, as in 2026-01-31.1",
+  );
+  if (buildId) settings.workerVersion = { deploymentName: deploymentName || "miette", buildId };
+  else if (env.MIETTE_WORKER_DEPLOYMENT && !env.MIETTE_WORKER_BUILD_ID) {
+    errors.push(new UserError("is needed beside MIETTE_WORKER_DEPLOYMENT.", { key: "MIETTE_WORKER_BUILD_ID" }));
+  }
   if (errors.length) throw new UserErrors(errors);
   return settings;
 }

@@ -27,6 +27,7 @@ const RULES: Record<string, Rule> = {
   console: outside(["console"]),
   collector: outside(["collector"]),
   "worker.ts": { values: ["*"] },
+  "bundle.ts": { values: ["config.ts"] },
   demo: { values: ["*"] },
   bench: { values: ["*"] },
 };
@@ -49,7 +50,7 @@ const PACKAGES: Record<string, string[]> = {
   knex: ["warehouse"],
   "@temporalio/workflow": ["workflows"],
   "@temporalio/activity": ["activities"],
-  "@temporalio/worker": ["worker.ts", "stack"],
+  "@temporalio/worker": ["worker.ts", "bundle.ts", "stack"],
   "@temporalio/client": ["cli", "cli.ts", "console", "collector", "activities", "worker.ts", "stack"],
 };
 
