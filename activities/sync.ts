@@ -50,7 +50,10 @@ export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput)
   const streams = declaration.streams.filter(({ name }) => input.streams.includes(name));
   const kinds = project.identity.identifiers.map(({ kind }) => kind);
   const plans = streams.map((stream) =>
-    planStream(stream, connector.values === "text", { kinds, defaultCountry: project.defaultCountry }),
+    planStream(stream, connector.values === "text", {
+      kinds,
+      defaultCountry: declaration.defaultCountry ?? project.defaultCountry,
+    }),
   );
   try {
     const sync = await beginSync(pool, vault, {

@@ -88,8 +88,14 @@ function checkPlaces(block: Partial<ProjectBlock>, findings: Findings): void {
         : "is no IANA time zone; write one as in Europe/Paris or UTC.",
     );
   }
-  if (typeof country === "string" && !isSupportedCountry(country)) {
-    findings.report(["default_country"], "is no ISO 3166-1 country; write its two capital letters, as in FR.");
+  const countries = Object.entries(isObject(block.sources) ? block.sources : {}).map(([name, source]) => ({
+    path: ["sources", name, "default_country"],
+    country: isObject(source) ? source.default_country : undefined,
+  }));
+  for (const { path, country: code } of [{ path: ["default_country"], country }, ...countries]) {
+    if (typeof code === "string" && !isSupportedCountry(code)) {
+      findings.report(path, "is no ISO 3166-1 country; write its two capital letters, as in FR.");
+    }
   }
 }
 

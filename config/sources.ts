@@ -11,6 +11,7 @@ import { isObject, type Path } from "./yaml-file.ts";
 export interface SourceBlock {
   connector: string;
   config?: Config;
+  default_country?: string;
   schedule?: Schedule;
   streams?: Record<string, StreamBlock>;
 }
@@ -54,6 +55,7 @@ export async function readSources(
       name,
       connector: block.connector,
       config: isObject(block.config) ? block.config : {},
+      defaultCountry: typeof block.default_country === "string" ? block.default_country : null,
       schedule: block.schedule ?? null,
       streams: [],
     };

@@ -22,6 +22,8 @@ export interface SourceDeclaration {
   connector: string;
   /** The source's config with `${ENV}` filled in: may hold secrets, so it never enters a workflow or a log. */
   config: Json;
+  /** ISO 3166-1 alpha-2, for the source's phone numbers without a country code; null: the project's. */
+  defaultCountry: string | null;
   schedule: Schedule | null;
   streams: Stream[];
 }

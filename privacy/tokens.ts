@@ -1,19 +1,47 @@
-import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
+import { createHmac, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
 
-/** Keyed 128-bit names: tokens of identifiers, keys of records and hashes of contents, each under a key of its own. */
+/** Master keys, random and independent: one may be retired without the others. */
+export interface NamingKeys {
+  record: Buffer;
+  content: Buffer;
+  /** For tokens in the warehouse, by which identifiers are matched. */
+  token: Buffer;
+  /** For the list of erased identifiers, which outlives the tokens. */
+  suppression: Buffer;
+  /** For the names by which destinations know a customer. */
+  pseudonym: Buffer;
+}
+
+/**
+ * Keyed 128-bit names: tokens of identifiers, keys of records, hashes of contents. Every kind of token and every
+ * destination has a key of its own, derived by HKDF-SHA256 (RFC 5869) from the master of its use, so that a value that is
+ * known in one place can't be looked for in another.
+ */
 export class Naming {
   readonly #record: KeyObject;
   readonly #content: KeyObject;
-  readonly #token: KeyObject;
-  constructor(keys: { record: Buffer; content: Buffer; token: Buffer }) {
+  readonly #masters: NamingKeys;
+  readonly #derived = new Map<string, KeyObject>();
+
+  constructor(keys: NamingKeys) {
     this.#record = createSecretKey(keys.record);
     this.#content = createSecretKey(keys.content);
-    this.#token = createSecretKey(keys.token);
+    this.#masters = keys;
   }
 
   /** `email_<32 hex>`: equal for equal canonical values of one kind, unlinkable between kinds. */
   token(kind: string, canonical: string): string {
-    return `${kind}_${mac(this.#token, `${kind}\0${canonical}`).toString("hex")}`;
+    return `${kind}_${mac(this.#key("token", kind), canonical).toString("hex")}`;
+  }
+
+  /** By what an erased identifier is known: no other use of the value gives the same. */
+  suppression(kind: string, canonical: string): Buffer {
+    return mac(this.#key("suppression", kind), canonical);
+  }
+
+  /** `<32 hex>`: what a destination gets instead of a customer's id. Two destinations can't join their lists by it. */
+  pseudonym(destination: string, customerId: string): string {
+    return mac(this.#key("pseudonym", destination), customerId).toString("hex");
   }
 
   /** The record's key as a uuid, from source, stream and the key's parts, each with its length before it. */
@@ -24,6 +52,16 @@ export class Naming {
   /** The hash of a record's plaintext under the definition by which it landed, as a uuid. */
   contentHash(definition: string, canonical: string): string {
     return asUuid(mac(this.#content, `${definition}\0${canonical}`));
+  }
+
+  #key(use: "token" | "suppression" | "pseudonym", label: string): KeyObject {
+    const info = `miette ${use}:${label}`;
+    let key = this.#derived.get(info);
+    if (!key) {
+      key = createSecretKey(Buffer.from(hkdfSync("sha256", this.#masters[use], "", info, 32)));
+      this.#derived.set(info, key);
+    }
+    return key;
   }
 }
 

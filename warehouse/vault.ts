@@ -2,17 +2,21 @@ import { randomBytes } from "node:crypto";
 import type pg from "pg";
 import type { KeyEncryption } from "../privacy/keys.ts";
 import { open, seal } from "../privacy/sealing.ts";
-import { Naming } from "../privacy/tokens.ts";
+import { Naming, type NamingKeys } from "../privacy/tokens.ts";
 import { inTransaction } from "./database.ts";
 
 /** An identifier found in a record: what its token stands for. */
 export interface Identifier {
   kind: string;
   canonical: string;
+  /** Of an e-mail address: the token of its mailbox, which all spellings that reach it share; else null. */
+  foldedToken: string | null;
 }
 
 /** Data keys held unwrapped in memory; at 200 bytes each, about 20 MB. */
 const CACHED_KEYS = 100_000;
+
+const NAMING_KEYS: (keyof NamingKeys)[] = ["record", "content", "token", "suppression", "pseudonym"];
 
 /**
  * The keys by which a warehouse names, seals and opens. Key material stays in the process's memory; the database holds it
@@ -33,14 +37,12 @@ export class Vault {
   /** Opens the vault of a migrated warehouse, and makes the keys that it does not have yet. */
   static async open(pool: pg.Pool, encryption: KeyEncryption): Promise<Vault> {
     const purposes = new Map<string, Buffer>();
-    const [record, content, token] = await inTransaction(pool, async (client) => {
-      const keys: Buffer[] = [];
-      for (const purpose of ["record", "content", "token"]) {
-        keys.push(await purposeKey(client, encryption, purpose));
-      }
-      return keys as [Buffer, Buffer, Buffer];
+    const masters = await inTransaction(pool, async (client) => {
+      const keys = new Map<string, Buffer>();
+      for (const purpose of NAMING_KEYS) keys.set(purpose, await purposeKey(client, encryption, purpose));
+      return Object.fromEntries(keys) as unknown as NamingKeys;
     });
-    return new Vault(encryption, purposes, new Naming({ record, content, token }));
+    return new Vault(encryption, purposes, new Naming(masters));
   }
 
   /** The key of a purpose that is no person's: `stream:shop.orders`, `quarantine`, `cursor`. Made at first use. */
@@ -102,19 +104,21 @@ export class Vault {
   /** Another loader may store the same token first; then its key counts, which is why the caller reads again. */
   async #store(client: pg.ClientBase, tokens: string[], identifiers: ReadonlyMap<string, Identifier>): Promise<void> {
     const rows = tokens.map((token) => {
-      const { kind, canonical } = identifiers.get(token) as Identifier;
+      const { kind, canonical, foldedToken } = identifiers.get(token) as Identifier;
       const key = randomBytes(32);
       return {
         token,
         kind,
+        foldedToken,
         wrapped: this.#encryption.wrap(key, identity(token)),
         sealed: seal(key, identity(token), canonical),
       };
     });
     await client.query(
-      `insert into vault.identifiers (token, kind, generation, wrapped_key, sealed)
-       select token, kind, $2, wrapped_key, sealed
-       from unnest($1::text[], $3::text[], $4::bytea[], $5::bytea[]) as new (token, kind, wrapped_key, sealed)
+      `insert into vault.identifiers (token, kind, generation, wrapped_key, sealed, folded_token)
+       select token, kind, $2, wrapped_key, sealed, folded_token
+       from unnest($1::text[], $3::text[], $4::bytea[], $5::bytea[], $6::text[])
+         as new (token, kind, wrapped_key, sealed, folded_token)
        on conflict (token) do nothing`,
       [
         rows.map((row) => row.token),
@@ -122,6 +126,7 @@ export class Vault {
         rows.map((row) => row.kind),
         rows.map((row) => row.wrapped),
         rows.map((row) => row.sealed),
+        rows.map((row) => row.foldedToken),
       ],
     );
   }

@@ -1,3 +1,4 @@
+import { foldedKind, foldEmail } from "../../privacy/fold-email.ts";
 import { keepRemains } from "../../privacy/remains.ts";
 import { normaliseIdentifier, normaliseMatchPart } from "../../privacy/normalise.ts";
 import { scrub } from "../../privacy/scrubber.ts";
@@ -30,9 +31,15 @@ export function tokenise(
   const columns: (string | null)[] = [];
   const personal: Record<string, unknown> = {};
   let owner: { token: string; rank: number } | null = null;
-  const remember = (kind: string, canonical: string): string => {
+  const remember = (kind: string, canonical: string, isEmail = kind === "email"): string => {
     const token = naming.token(kind, canonical);
-    if (!found.has(token)) found.set(token, { kind, canonical });
+    if (!found.has(token)) {
+      found.set(token, {
+        kind,
+        canonical,
+        foldedToken: isEmail ? naming.token(foldedKind(kind), foldEmail(canonical)) : null,
+      });
+    }
     return token;
   };
   for (const [index, field] of plan.fields.entries()) {
@@ -44,7 +51,7 @@ export function tokenise(
     }
     const canonical = identifier && text !== null ? normaliseIdentifier(kind, text, plan.defaultCountry) : null;
     if (identifier) {
-      const token = canonical === null ? null : remember(identifier, canonical);
+      const token = canonical === null ? null : remember(identifier, canonical, kind === "email");
       columns.push(token);
       const rank = plan.kindOrder.get(identifier) ?? plan.kindOrder.size;
       if (token !== null && (owner === null || rank < owner.rank)) owner = { token, rank };
@@ -54,7 +61,9 @@ export function tokenise(
     columns.push(...keepRemains(field.schema, text, canonical));
   }
   for (const { name, fields } of plan.matchKeys) {
-    const parts = fields.map((index) => normaliseMatchPart(prepared.values[index] ?? ""));
+    const parts = fields.map((index) =>
+      normaliseMatchPart(plan.fields[index]?.schema.personal, prepared.values[index] ?? "", plan.defaultCountry),
+    );
     columns.push(parts.includes("") ? null : naming.token(name, parts.join("\0")));
   }
   for (const { reference, fields } of plan.references) {
