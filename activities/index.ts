@@ -11,7 +11,8 @@ import type {
 } from "../domain/runs.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { toFailure } from "./failures.ts";
-import { planSync, syncUnit } from "./sync.ts";
+import { planSync } from "./plan-sync.ts";
+import { finishShares, syncUnit } from "./sync.ts";
 import * as build from "./build.ts";
 
 const HEARTBEAT_MS = 2_000;
@@ -33,9 +34,10 @@ export function createActivities(dependencies: Dependencies) {
   return {
     listSources: (): Promise<string[]> =>
       guarded(async () => (await dependencies.loadProject()).sources.map(({ name }) => name)),
-    planSync: (input: Pick<SyncSourceInput, "source" | "streams" | "window">): Promise<SyncUnit[]> =>
-      guarded(() => planSync(dependencies, input)),
+    planSync: (input: SyncSourceInput): Promise<SyncUnit[]> => guarded(() => planSync(dependencies, input)),
     syncUnit: (input: SyncUnitInput): Promise<StreamReport[]> => syncUnit(dependencies, input),
+    finishShares: (input: SyncUnitInput & { errorCode: string | null }): Promise<StreamReport[]> =>
+      guarded(() => finishShares(dependencies, input)),
     planBuild: (input: BuildInput): Promise<{ buildId: string | null; steps: BuildStep[] }> =>
       guarded(() => build.planBuild(dependencies, input)),
     computeModels: (input: { buildId: string; step: string }): Promise<ModelReport[]> =>

@@ -1,16 +1,18 @@
 import { Context } from "@temporalio/activity";
 import type { Source } from "../connectors/connector.ts";
 import { Unavailable } from "../connectors/errors.ts";
-import { UserError } from "../domain/errors.ts";
-import { syncWorkflowId } from "../domain/ids.ts";
-import type { Project, SourceDeclaration } from "../domain/project.ts";
-import type { StreamReport, SyncProgress, SyncSourceInput, SyncUnit, SyncUnitInput } from "../domain/runs.ts";
+import { syncPart, syncWorkflowId } from "../domain/ids.ts";
+import type { Project } from "../domain/project.ts";
+import type { StreamReport, SyncProgress, SyncUnitInput } from "../domain/runs.ts";
+import type { Stream } from "../domain/streams.ts";
 import { finishSync } from "../warehouse/landing/finish.ts";
 import { landPage } from "../warehouse/landing/land.ts";
-import { planStream } from "../warehouse/landing/plan.ts";
+import { planStream, type StreamPlan } from "../warehouse/landing/plan.ts";
+import { joinShares } from "../warehouse/landing/shares.ts";
 import { beginSync, failSync, type Sync } from "../warehouse/landing/sync.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { toFailure } from "./failures.ts";
+import { asReadStream, findSource } from "./plan-sync.ts";
 
 const PAGE_SIZE = 10_000;
 /** A source that gives no page for this long hangs: given up, and tried again. */
@@ -19,31 +21,70 @@ const HEARTBEAT_MS = 2_000;
 /** A signal costs the history four events, so progress is told this often at the most, and more rarely as time goes on. */
 const PROGRESS_MS = 5_000;
 
-/** What has to be synced of a source: a unit per cursor. */
-export async function planSync(
-  { loadProject, sources }: Dependencies,
-  input: Pick<SyncSourceInput, "source" | "streams" | "window">,
-): Promise<SyncUnit[]> {
-  const declaration = findSource(await loadProject(), input.source);
-  const connector = sources[declaration.connector] as Source<unknown>;
-  const known = declaration.streams.map(({ name }) => name);
-  for (const name of input.streams ?? []) {
-    if (!known.includes(name)) {
-      throw new UserError(`there is no stream ${name}; the source has ${known.join(", ")}`, {
-        file: "miette.yaml",
-        key: `sources.${input.source}.streams`,
+/** Syncs one unit, or a share of it, to the end of what its source has now; an interrupted attempt is taken up where it committed last. */
+export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput): Promise<StreamReport[]> {
+  const { pool, vault, log } = dependencies;
+  const context = Context.current();
+  try {
+    const { project, connector, streams, plans } = await openUnit(dependencies, input);
+    const sync = await begin(dependencies, input, connector, plans);
+    const report = new ProgressReport(input, sync);
+    const beat = setInterval(() => context.heartbeat(report.progress()), HEARTBEAT_MS);
+    try {
+      const windowField = streams[0]?.window;
+      const pages = connector.read(streams[0]?.config, streams.map(asReadStream), sync.cursor, {
+        directory: project.directory,
+        signal: context.cancellationSignal,
+        pageSize: PAGE_SIZE,
+        ...(input.window && windowField ? { window: { field: windowField, ...input.window } } : {}),
       });
+      for await (const page of withoutSilence(pages, input.source)) {
+        context.cancellationSignal.throwIfAborted();
+        await landPage(pool, vault, sync, page);
+        await report.tell();
+      }
+      return input.share === undefined ? await finishSync(pool, sync) : [];
+    } finally {
+      clearInterval(beat);
     }
+  } catch (error) {
+    const failure = toFailure(error, log);
+    const code = "type" in failure && typeof failure.type === "string" ? failure.type : "cancelled";
+    await markFailed(dependencies, input, code).catch(() => undefined);
+    throw failure;
   }
-  const streams = input.window ? windowed(declaration, input.streams) : (input.streams ?? known);
-  if (connector.cursorScope === "source") return [{ name: input.source, streams: known }];
-  return streams.map((name) => ({ name, streams: [name] }));
 }
 
-/** Syncs one unit to the end of what its source has now; an interrupted attempt is taken up where it committed last. */
-export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput): Promise<StreamReport[]> {
-  const { pool, vault, loadProject, sources, log } = dependencies;
-  const context = Context.current();
+/**
+ * Ends a unit that was synced in shares: the stream's cursor then stands for what all of them have read.
+ * @param input.errorCode why one of them failed; null where the stream has come to its end
+ */
+export async function finishShares(
+  dependencies: Dependencies,
+  { errorCode, ...input }: SyncUnitInput & { errorCode: string | null },
+): Promise<StreamReport[]> {
+  const { pool, vault } = dependencies;
+  const { connector, plans } = await openUnit(dependencies, input);
+  const { shares } = connector;
+  if (!shares) throw new Error(`${input.source} is not read in shares`);
+  for (const stream of input.streams) {
+    await joinShares(pool, vault, { source: input.source, stream }, (cursor, parts) => shares.join(cursor, parts));
+  }
+  if (errorCode !== null) {
+    await markFailed(dependencies, input, errorCode);
+    return [];
+  }
+  return await finishSync(pool, await begin(dependencies, input, connector, plans));
+}
+
+interface Unit {
+  project: Project;
+  connector: Source<unknown>;
+  streams: Stream[];
+  plans: StreamPlan[];
+}
+
+async function openUnit({ loadProject, sources }: Dependencies, input: SyncUnitInput): Promise<Unit> {
   const project = await loadProject();
   const declaration = findSource(project, input.source);
   const connector = sources[declaration.connector] as Source<unknown>;
@@ -55,92 +96,47 @@ export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput)
       defaultCountry: declaration.defaultCountry ?? project.defaultCountry,
     }),
   );
-  try {
-    const sync = await beginSync(pool, vault, {
-      id: input.syncId,
-      kind: input.kind,
-      source: input.source,
-      cursorScope: connector.cursorScope,
-      plans,
-      window: input.window,
-    });
-    const report = new ProgressReport(input.source, sync);
-    const beat = setInterval(() => context.heartbeat(report.progress()), HEARTBEAT_MS);
-    try {
-      const windowField = streams[0]?.window;
-      const pages = connector.read(
-        streams[0]?.config ?? declaration.config,
-        streams.map(({ name, key, cursor, schema }) => ({ name, key, cursor, schema })),
-        sync.cursor,
-        {
-          directory: project.directory,
-          signal: context.cancellationSignal,
-          pageSize: PAGE_SIZE,
-          ...(input.window && windowField ? { window: { field: windowField, ...input.window } } : {}),
-        },
-      );
-      for await (const page of withoutSilence(pages, input.source)) {
-        context.cancellationSignal.throwIfAborted();
-        await landPage(pool, vault, sync, page);
-        await report.tell();
-      }
-      return await finishSync(pool, sync);
-    } finally {
-      clearInterval(beat);
-    }
-  } catch (error) {
-    const failure = toFailure(error, log);
-    const code = "type" in failure && typeof failure.type === "string" ? failure.type : "cancelled";
-    for (const { name } of streams) {
-      await failSync(pool, { id: input.syncId, source: input.source, stream: name, kind: input.kind, code }).catch(
-        () => undefined,
-      );
-    }
-    throw failure;
-  }
+  return { project, connector, streams, plans };
 }
 
-/** The streams that a span can be cut from: those with a `window` field. */
-function windowed(declaration: SourceDeclaration, asked: string[] | undefined): string[] {
-  const streams = declaration.streams.filter(({ name }) => asked?.includes(name) ?? true);
-  const able = streams.filter(({ window }) => window !== null).map(({ name }) => name);
-  if (able.length === 0 || (asked && able.length < asked.length)) {
-    throw new UserError(
-      "a span needs a stream that names its `window` field; add it, or sync without --from and --to",
-      {
-        file: "miette.yaml",
-        key: `sources.${declaration.name}.streams`,
-      },
-    );
-  }
-  return able;
+async function begin(
+  { pool, vault }: Dependencies,
+  input: SyncUnitInput,
+  connector: Source<unknown>,
+  plans: StreamPlan[],
+): Promise<Sync> {
+  return await beginSync(pool, vault, {
+    id: input.syncId,
+    kind: input.kind,
+    source: input.source,
+    cursorScope: connector.cursorScope,
+    plans,
+    window: input.window,
+    ...(input.share === undefined ? {} : { share: input.share }),
+  });
 }
 
-function findSource(project: Project, name: string): SourceDeclaration {
-  const declaration = project.sources.find((source) => source.name === name);
-  if (!declaration) {
-    const known = project.sources.map((source) => source.name).join(", ");
-    throw new UserError(`there is no source ${name}; the project has ${known}`, {
-      file: "miette.yaml",
-      key: "sources",
-    });
-  }
-  return declaration;
+async function markFailed({ pool }: Dependencies, input: SyncUnitInput, code: string): Promise<void> {
+  const { syncId: id, source, kind } = input;
+  for (const stream of input.streams) await failSync(pool, { id, source, stream, kind, code });
 }
 
 /** Tells the workflow how far the sync has come, so that the UI shows it while the activity runs. */
 class ProgressReport {
   readonly #source: string;
+  readonly #part: string;
   readonly #sync: Sync;
   readonly #startedAt = Date.now();
   #toldAt = Date.now();
-  constructor(source: string, sync: Sync) {
+  constructor({ source, syncId, share }: SyncUnitInput, sync: Sync) {
     this.#source = source;
+    this.#part = syncPart(syncId, share);
     this.#sync = sync;
   }
   progress(): SyncProgress[] {
     return [...this.#sync.counts].map(([stream, counts]) => ({
       stream,
+      part: this.#part,
       page: counts.pages,
       rows: counts.rowsRead,
       rejected: counts.rejected,

@@ -56,6 +56,12 @@ export interface ReadOptions extends SourceOptions {
   pageSize: number;
 }
 
+export interface ShareOptions extends SourceOptions {
+  most: number;
+  /** Bytes below which a share is not worth a reader of its own. */
+  leastBytes: number;
+}
+
 export interface DiscoveredStream {
   name: string;
   key: string[] | null;
@@ -86,4 +92,13 @@ export interface Source<Config> {
    * stream is given. Every page's cursor resumes right after that page. Throws the classes of connectors/errors.ts.
    */
   read(config: Config, streams: ReadStream[], cursor: Json | null, options: ReadOptions): AsyncIterable<Page>;
+  /** Whether `read` cuts by `options.window` at the source, so that a long window may be read as several at once. */
+  cutsWindows?: boolean;
+  /** What lies beyond a cursor, in shares that may be read at the same time, each resumable by itself. */
+  shares?: {
+    /** The cursors to read each share from; fewer than two where one reader will do. */
+    split(config: Config, stream: ReadStream, cursor: Json | null, options: ShareOptions): Promise<Json[]>;
+    /** The cursor that stands for all that had been read at `cursor` and at those of the shares. */
+    join(cursor: Json | null, shares: Json[]): Json;
+  };
 }

@@ -42,6 +42,7 @@ export class CodedError extends Error {
 }
 
 export type ErrorCode =
+  | "sync_superseded"
   | "source_throttled"
   | "source_unavailable"
   | "source_unauthorized"

@@ -9,3 +9,8 @@ export const BUILD_WORKFLOW_ID = "build";
 export function syncWorkflowId(source: string): string {
   return `sync:${source}`;
 }
+
+/** What tells apart the parts of a source that are synced at the same time. */
+export function syncPart(syncId: string, share: number | undefined): string {
+  return share === undefined ? syncId : `${syncId}/${share}`;
+}

@@ -34,10 +34,14 @@ export interface SyncReport {
   streams: StreamReport[];
 }
 
-/** What one activity syncs: one stream, or all streams of a source that share a cursor. */
+/** What is synced by itself: one stream (or a span of it), or all streams of a source that share a cursor. */
 export interface SyncUnit {
   name: string;
+  syncId: string;
   streams: string[];
+  window: { from?: string; to?: string } | null;
+  /** In how many shares it is read at the same time, each with a cursor of its own; 0: as one. */
+  shares: number;
 }
 
 export interface SyncUnitInput {
@@ -46,11 +50,15 @@ export interface SyncUnitInput {
   streams: string[];
   kind: "incremental" | "full" | "window";
   window: { from?: string; to?: string } | null;
+  /** Which share of the unit, from 0; absent: all of it. */
+  share?: number;
 }
 
-/** How far a stream has come: signalled by the activity, shown by the workflow. */
+/** How far a stream, or one part of it, has come: signalled by the activity, shown by the workflow. */
 export interface SyncProgress {
   stream: string;
+  /** Tells apart what is read of the stream at the same time. */
+  part: string;
   page: number;
   rows: number;
   rejected: number;

@@ -1,51 +1,41 @@
-import { defineSignal, setCurrentDetails, setHandler, uuid4 } from "@temporalio/workflow";
+import { defineSignal, setCurrentDetails, setHandler } from "@temporalio/workflow";
 import type { StreamReport, SyncProgress, SyncReport, SyncSourceInput, SyncUnitInput } from "../domain/runs.ts";
 import { planning, workingOn } from "./activities.ts";
+import { failureType } from "./failure-type.ts";
 import { requestBuild } from "./request-build.ts";
 import { describeRows, describeRun } from "./search-attributes.ts";
+import { SyncTable } from "./sync-table.ts";
 
 const syncProgress = defineSignal<[SyncProgress[]]>("syncProgress");
 
-/** Lands what a source has now: its streams in parallel, each resumable by itself. */
+/** Lands what a source has now: its streams, and the windows or shares of each, in parallel, each resumable by itself. */
 export async function syncSource(input: SyncSourceInput): Promise<SyncReport> {
   describeRun({ kind: "sync", source: input.source });
-  const progress = new Map<string, SyncProgress & { state: string }>();
-  const show = (streams: SyncProgress[], state: string): void => {
-    for (const each of streams) progress.set(each.stream, { ...each, state });
-    setCurrentDetails(progressTable([...progress.values()]));
-  };
-  setHandler(syncProgress, (streams) => show(streams, "landing"));
+  const table = new SyncTable(setCurrentDetails);
+  setHandler(syncProgress, (parts) => table.advance(parts));
 
   const units = await planning.planSync(input);
   const kind: SyncUnitInput["kind"] = input.window ? "window" : input.full ? "full" : "incremental";
   const results = await Promise.allSettled(
-    units.map(async (unit) => {
-      show(
-        unit.streams.map((stream) => ({ stream, page: 0, rows: 0, rejected: 0 })),
-        "reading",
-      );
-      const request = {
-        source: input.source,
-        syncId: uuid4(),
-        streams: unit.streams,
-        kind,
-        window: input.window ?? null,
-      };
+    units.map(async ({ name, syncId, streams, window, shares }) => {
+      const request: SyncUnitInput = { source: input.source, syncId, streams, kind, window };
+      const summary = `${input.source}.${name}`;
+      table.begin(syncId, streams);
       try {
-        const reports = await workingOn(`${input.source}.${unit.name}`).syncUnit(request);
-        show(reports.map(asProgress), "done");
+        const reports =
+          shares === 0 ? await workingOn(summary).syncUnit(request) : await syncShares(request, shares, summary);
+        table.finish(syncId, reports);
         return reports;
       } catch (error) {
-        const known = unit.streams.map((stream) => progress.get(stream) ?? { stream, page: 0, rows: 0, rejected: 0 });
-        show(known, "failed");
+        table.fail(syncId);
         throw error;
       }
     }),
   );
-  const reports = results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+  const reports = byStream(results.flatMap((result) => (result.status === "fulfilled" ? result.value : [])));
   describeRows({
-    loaded: sum(reports, ({ inserted, updated }) => inserted + updated),
-    rejected: sum(reports, ({ rejected }) => rejected),
+    loaded: reports.reduce((total, { inserted, updated }) => total + inserted + updated, 0),
+    rejected: reports.reduce((total, { rejected }) => total + rejected, 0),
   });
   const failed = results.find((result) => result.status === "rejected");
   if (failed) throw failed.reason;
@@ -53,23 +43,33 @@ export async function syncSource(input: SyncSourceInput): Promise<SyncReport> {
   return { source: input.source, streams: reports };
 }
 
-function asProgress(report: StreamReport): SyncProgress {
-  return { stream: report.stream, page: report.pages, rows: report.rowsRead, rejected: report.rejected };
-}
-
-function progressTable(rows: (SyncProgress & { state: string })[]): string {
-  const lines = rows.map(
-    ({ stream, page, rows: read, rejected, state }) =>
-      `| ${stream} | ${page} | ${thousands(read)} | ${rejected} | ${state} |`,
+/** Shares of one stream at the same time; whether they succeed or not, the stream's cursor then stands for what was read. */
+async function syncShares(unit: SyncUnitInput, count: number, summary: string): Promise<StreamReport[]> {
+  const shares = await Promise.allSettled(
+    Array.from({ length: count }, (_, share) =>
+      workingOn(`${summary}, share ${share + 1} of ${count}`).syncUnit({ ...unit, share }),
+    ),
   );
-  return ["| stream | page | rows | quarantined | cursor |", "|---|---|---|---|---|", ...lines].join("\n");
+  const failed = shares.find((share) => share.status === "rejected");
+  const errorCode = failed ? failureType(failed.reason) : null;
+  const reports = await workingOn(`${summary}, end`).finishShares({ ...unit, errorCode });
+  if (failed) throw failed.reason;
+  return reports;
 }
 
-/** 20112 → 20,112, without Intl, whose locale data is the machine's and not the history's. */
-function thousands(value: number): string {
-  return String(value).replace(/\B(?=(?:\d{3})+$)/g, ",");
-}
-
-function sum(reports: StreamReport[], of: (report: StreamReport) => number): number {
-  return reports.reduce((total, report) => total + of(report), 0);
+/** A stream that was read in several windows is reported once. */
+function byStream(reports: StreamReport[]): StreamReport[] {
+  const sums = new Map<string, StreamReport>();
+  for (const report of reports) {
+    const sum = sums.get(report.stream);
+    if (!sum) {
+      sums.set(report.stream, { ...report });
+      continue;
+    }
+    for (const count of ["pages", "rowsRead", "inserted", "updated", "unchanged", "deleted", "rejected"] as const) {
+      sum[count] += report[count];
+    }
+    sum.notice ??= report.notice;
+  }
+  return [...sums.values()];
 }

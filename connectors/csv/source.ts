@@ -3,7 +3,7 @@ import { InvalidConfig } from "../errors.ts";
 import { discoverFiles } from "../files/discover.ts";
 import { LineParser } from "../files/lines.ts";
 import type { Parser, Sink } from "../files/parser.ts";
-import { readFiles, type Files } from "../files/read.ts";
+import { joinFiles, readFiles, splitFiles, type Files } from "../files/read.ts";
 import { Columns } from "./columns.ts";
 import { DelimitedParser } from "./parser.ts";
 import { spec, type CsvConfig } from "./spec.ts";
@@ -25,6 +25,7 @@ export const csv: Source<CsvConfig> = {
     const stream = streams[0] as ReadStream;
     yield* readFiles(filesOf(config, stream), stream, cursor, options);
   },
+  shares: { split: ({ path }, _stream, cursor, options) => splitFiles(path, cursor, options), join: joinFiles },
 };
 
 /** A header that is one field with another delimiter's signs in it was split by the wrong one. */

@@ -8,6 +8,8 @@ const PAGE_CHARACTERS = 8 * 1024 * 1024;
 /** Where reading stands: the files that have been read, and how far the one is that is being read. */
 export interface FilesCursor {
   files: Record<string, Seal>;
+  /** Of a share: the files that it is to read. */
+  only?: string[];
   /** Rows are records and rejects. Never of a keyless stream, whose files are always read from their start. */
   current?: { file: string; seal: Seal; rows: number };
 }
@@ -17,15 +19,20 @@ export class PageBuilder implements Sink {
   readonly #stream: ReadStream;
   readonly #pageSize: number;
   readonly #read: Map<string, Seal>;
+  readonly #only: string[] | undefined;
   #file: { name: string; seal: Seal; rows: number; skip: number } | null = null;
   #records: SourceRecord[] = [];
   #rejects: Reject[] = [];
   #characters = 0;
   #closed: Page[] = [];
 
-  /** @param read the files that have been read before, by name */
-  constructor(stream: ReadStream, pageSize: number, read: Map<string, Seal>) {
+  /**
+   * @param read the files that have been read before, by name
+   * @param only the files of the share that is read, if it is one
+   */
+  constructor(stream: ReadStream, pageSize: number, read: Map<string, Seal>, only: string[] | undefined) {
     this.#stream = stream;
+    this.#only = only;
     this.#pageSize = pageSize;
     this.#read = new Map(read);
   }
@@ -86,6 +93,7 @@ export class PageBuilder implements Sink {
 
   #cursor(): Json {
     const cursor: FilesCursor = { files: Object.fromEntries(this.#read) };
+    if (this.#only) cursor.only = this.#only;
     const file = this.#file;
     if (this.#stream.key !== null && file && file.rows > 0) {
       cursor.current = { file: file.name, seal: file.seal, rows: file.rows };

@@ -162,6 +162,49 @@ describe("what is read again", () => {
     expect((await read("*.jsonl", pages[2]?.cursor, { stream })).ids).toEqual([]);
   });
 
+  test("in shares that may be read at the same time, each resumable, then joined", async () => {
+    const split = async (cursor: Json | null, more: { most?: number; leastBytes?: number } = {}) =>
+      (await jsonl.shares?.split({ path: "*.jsonl" }, keyed, cursor, {
+        directory,
+        signal: new AbortController().signal,
+        most: 3,
+        leastBytes: 1,
+        ...more,
+      })) ?? [];
+    await write("0.jsonl", 1);
+    const before = (await read("*.jsonl")).cursor;
+    await write("a.jsonl", 2, 3, 4, 5, 6, 7, 8);
+    await write("b.jsonl", 9, 10);
+    await write("c.jsonl", 11, 12, 13);
+    await write("d.jsonl", 14);
+    expect(await split(before, { most: 1 })).toEqual([]);
+    expect(await split(before, { leastBytes: 1000 })).toEqual([]);
+    const shares = await split(before);
+    const parts = [];
+    for (const share of shares) parts.push(await read("*.jsonl", share));
+    expect(parts.map(({ ids }) => ids)).toEqual([
+      [2, 3, 4, 5, 6, 7, 8],
+      [11, 12, 13],
+      [9, 10, 14],
+    ]);
+    const [first] = parts;
+    expect((await read("*.jsonl", first?.pages[1]?.cursor)).ids).toEqual([6, 7, 8]);
+    const joined =
+      jsonl.shares?.join(
+        before,
+        parts.map(({ cursor }) => cursor),
+      ) ?? null;
+    expect((await read("*.jsonl", joined)).ids).toEqual([]);
+    await write("e.jsonl", 15);
+    expect((await read("*.jsonl", joined)).ids).toEqual([15]);
+    const half = jsonl.shares?.join(before, [
+      first?.pages[0]?.cursor ?? null,
+      shares[1] as Json,
+      parts[2]?.cursor ?? null,
+    ]);
+    expect((await read("*.jsonl", half)).ids).toEqual([2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 15]);
+  });
+
   test("everything after a cursor that is not of files", async () => {
     await write("a.jsonl", 1);
     expect((await read("a.jsonl", { by: ["id"], from: "3" })).ids).toEqual([1]);

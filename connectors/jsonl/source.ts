@@ -4,7 +4,7 @@ import type { ReadStream, Source, SourceRecord } from "../connector.ts";
 import { discoverFiles } from "../files/discover.ts";
 import { LineParser } from "../files/lines.ts";
 import type { Sink } from "../files/parser.ts";
-import { readFiles, type Files } from "../files/read.ts";
+import { joinFiles, readFiles, splitFiles, type Files } from "../files/read.ts";
 import { spec, type JsonlConfig } from "./spec.ts";
 
 /**
@@ -19,6 +19,7 @@ export const jsonl: Source<JsonlConfig> = {
   read: async function* (config, streams, cursor, options) {
     yield* readFiles(filesOf(config), streams[0] as ReadStream, cursor, options);
   },
+  shares: { split: ({ path }, _stream, cursor, options) => splitFiles(path, cursor, options), join: joinFiles },
 };
 
 function filesOf({ path }: JsonlConfig): Files {

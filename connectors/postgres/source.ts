@@ -62,6 +62,7 @@ export const postgres: Source<PostgresConfig> = {
   },
   values: "text",
   cursorScope: "stream",
+  cutsWindows: true,
   discover: async (config, options) => {
     const session = await open(config, options.signal);
     try {

@@ -6,7 +6,8 @@ import { lockEpoch, readEpoch } from "../epoch.ts";
 import { CodedError } from "../../domain/errors.ts";
 import { recordChange } from "../relation-state.ts";
 import type { StreamPlan } from "./plan.ts";
-import { NO_COUNTS, type Sync } from "./sync.ts";
+import { NO_COUNTS } from "./counts.ts";
+import type { Sync } from "./sync.ts";
 
 /** A snapshot that saw less than this share of what is live deletes nothing: a broken export is likelier than a purge. */
 const LEAST_SHARE = 0.5;

@@ -12,7 +12,9 @@ import { preparePage, type StreamPage } from "./page.ts";
 import { quarantine } from "./quarantine.ts";
 import type { Prepared } from "./record.ts";
 import { sealSecret, tokenise, type Tokenised } from "./seal.ts";
-import { addCounts, moveCursor, NO_COUNTS, writeAudit, type Sync } from "./sync.ts";
+import { addCounts, NO_COUNTS } from "./counts.ts";
+import { moveCursor } from "./cursor.ts";
+import { writeAudit, type Sync } from "./sync.ts";
 
 /** What a connector's page brings, by stream. */
 export interface IncomingPage {

@@ -2,9 +2,10 @@ import type pg from "pg";
 import type { StreamCounts, SyncUnitInput } from "../../domain/runs.ts";
 import type { Json } from "../../domain/streams.ts";
 import { CodedError } from "../../domain/errors.ts";
-import { open, seal } from "../../privacy/sealing.ts";
 import { inTransaction } from "../database.ts";
 import type { Vault } from "../vault.ts";
+import { readCounts, readShareCounts } from "./counts.ts";
+import { cursorNameOf, openCursor } from "./cursor.ts";
 import type { StreamPlan } from "./plan.ts";
 import { Occurrences } from "./record.ts";
 import { followSchema } from "./table.ts";
@@ -29,16 +30,6 @@ export interface Sync {
   window: { from?: string; to?: string } | null;
 }
 
-export const NO_COUNTS: StreamCounts = {
-  pages: 0,
-  rowsRead: 0,
-  inserted: 0,
-  updated: 0,
-  unchanged: 0,
-  deleted: 0,
-  rejected: 0,
-};
-
 export interface BeginSync {
   id: string;
   kind: SyncKind;
@@ -46,6 +37,8 @@ export interface BeginSync {
   cursorScope: "stream" | "source";
   plans: StreamPlan[];
   window: { from?: string; to?: string } | null;
+  /** Which share of the stream is synced; absent: all that its own cursor says. */
+  share?: number;
 }
 
 /**
@@ -56,7 +49,8 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
   const first = request.plans[0];
   if (!first) throw new Error("a sync needs a stream");
   const base = request.cursorScope === "stream" ? first.stream.name : "";
-  const cursorName = request.window ? `${base}@${request.window.from ?? ""}/${request.window.to ?? ""}` : base;
+  const { share } = request;
+  const cursorName = cursorNameOf(base, request);
   const key = await vault.purposeKey(pool, "cursor");
   const reload = new Map<string, number>();
   for (const plan of request.plans) {
@@ -72,16 +66,24 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
            where ops.syncs.status = 'failed'`,
         [request.id, request.source, plan.stream.name, request.kind],
       );
-      const before = await readCounts(client, request.id, request.source, plan.stream.name);
+      const before =
+        share === undefined
+          ? await readCounts(client, request.id, request.source, plan.stream.name)
+          : await readShareCounts(client, request.id, request.source, plan.stream.name, share);
       hasLanded ||= before.pages > 0;
       counts.set(plan.stream.name, before);
     }
-    await client.query("insert into ops.cursors (source, stream) values ($1, $2) on conflict do nothing", [
-      request.source,
-      cursorName,
-    ]);
+    // A share's cursor was made when the sync was planned; where it is gone, another sync has taken over what it read.
+    if (share === undefined) {
+      await client.query("insert into ops.cursors (source, stream) values ($1, $2) on conflict do nothing", [
+        request.source,
+        cursorName,
+      ]);
+    }
     const startsOver =
-      !hasLanded && (request.kind !== "incremental" || request.plans.some((plan) => plan.stream.mode === "snapshot"));
+      share === undefined &&
+      !hasLanded &&
+      (request.kind !== "incremental" || request.plans.some((plan) => plan.stream.mode === "snapshot"));
     if (startsOver) {
       await client.query(
         "update ops.cursors set sealed = null, position = position + 1 where source = $1 and stream = $2",
@@ -92,7 +94,12 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
       "select position, sealed from ops.cursors where source = $1 and stream = $2",
       [request.source, cursorName],
     );
-    const { position = "0", sealed = null } = rows[0] ?? {};
+    const [row] = rows;
+    if (!row) {
+      throw new CodedError("sync_superseded", `another sync of ${request.source}.${base} has taken over`, {
+        retryable: false,
+      });
+    }
     return {
       id: request.id,
       kind: request.kind,
@@ -101,39 +108,12 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
       plans: new Map(request.plans.map((plan) => [plan.stream.name, plan])),
       reload,
       occurrences: new Map(request.plans.map((plan) => [plan.stream.name, new Occurrences()])),
-      position: Number(position),
-      cursor:
-        sealed === null
-          ? null
-          : (JSON.parse(open(key, cursorIdentity(request.source, cursorName), sealed).toString("utf8")) as Json),
+      position: Number(row.position),
+      cursor: openCursor(key, request.source, cursorName, row.sealed),
       counts,
       window: request.window,
     };
   });
-}
-
-/**
- * Moves the sync's cursor in the caller's transaction, if it still stands where this process left it.
- * @throws CodedError cursor_conflict where another attempt has moved it
- */
-export async function moveCursor(client: pg.ClientBase, sync: Sync, cursor: Json, key: Buffer): Promise<void> {
-  const { rowCount } = await client.query(
-    `update ops.cursors set sealed = $3, position = position + 1, updated_at = now()
-     where source = $1 and stream = $2 and position = $4`,
-    [
-      sync.source,
-      sync.cursorName,
-      seal(key, cursorIdentity(sync.source, sync.cursorName), JSON.stringify(cursor)),
-      sync.position,
-    ],
-  );
-  if (rowCount !== 1) {
-    throw new CodedError(
-      "cursor_conflict",
-      `another sync has moved the cursor of ${sync.source} ${sync.cursorName}`.trimEnd(),
-      { retryable: true },
-    );
-  }
 }
 
 /** Writes a page's audit line, and adds it to the sync's counts. */
@@ -157,18 +137,6 @@ export async function writeAudit(
   );
 }
 
-/** Adds a committed page to what this process knows of the sync. */
-export function addCounts(sync: Sync, stream: string, page: StreamCounts): void {
-  const before = sync.counts.get(stream) ?? NO_COUNTS;
-  const sum = { ...before };
-  for (const name of Object.keys(sum) as (keyof StreamCounts)[]) sum[name] += page[name];
-  sync.counts.set(stream, sum);
-}
-
-function cursorIdentity(source: string, cursorName: string): string {
-  return `cursor:${source}.${cursorName}`;
-}
-
 /** Marks a stream's sync failed, with the code of the error; the detail of rejected records lies in quarantine. */
 export async function failSync(
   pool: pg.Pool,
@@ -182,21 +150,4 @@ export async function failSync(
        set status = 'failed', error_code = excluded.error_code, finished_at = now() where sync.status <> 'done'`,
     [failed.id, failed.source, failed.stream, failed.code, failed.kind],
   );
-}
-
-async function readCounts(client: pg.ClientBase, id: string, source: string, stream: string): Promise<StreamCounts> {
-  const { rows } = await client.query<Record<string, string>>(
-    "select pages, rows_read, inserted, updated, unchanged, deleted, rejected from ops.syncs where sync_id = $1 and source = $2 and stream = $3",
-    [id, source, stream],
-  );
-  const row = rows[0] ?? {};
-  return {
-    pages: Number(row["pages"]),
-    rowsRead: Number(row["rows_read"]),
-    inserted: Number(row["inserted"]),
-    updated: Number(row["updated"]),
-    unchanged: Number(row["unchanged"]),
-    deleted: Number(row["deleted"]),
-    rejected: Number(row["rejected"]),
-  };
 }
