@@ -2,6 +2,7 @@ import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { bundleWorkflowCode } from "@temporalio/worker";
 import { PACKAGE_DIRECTORY } from "./config.ts";
+import { FAILURE_CONVERTER_PATH } from "./warehouse/data-converter.ts";
 
 /**
  * `npm run bundle [-- FILE]`: bundles the workflows into `dist/workflows.js`, or FILE. A worker that finds the file's
@@ -9,7 +10,10 @@ import { PACKAGE_DIRECTORY } from "./config.ts";
  * used by one and the same version of the SDK.
  */
 const file = resolve(process.argv[2] ?? join(PACKAGE_DIRECTORY, "dist", "workflows.js"));
-const { code } = await bundleWorkflowCode({ workflowsPath: join(PACKAGE_DIRECTORY, "workflows", "index.ts") });
+const { code } = await bundleWorkflowCode({
+  workflowsPath: join(PACKAGE_DIRECTORY, "workflows", "index.ts"),
+  failureConverterPath: FAILURE_CONVERTER_PATH,
+});
 await mkdir(dirname(file), { recursive: true });
 // In one go, so that a worker that starts meanwhile reads the old bundle or the new one.
 await writeFile(`${file}.new`, code);

@@ -2,12 +2,14 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { NativeConnection, Runtime, Worker } from "@temporalio/worker";
 import { pino } from "pino";
+import { errorsAsCodes } from "./activities/errors-as-codes.ts";
 import { createActivities } from "./activities/index.ts";
 import { loadProject, loadSettings, loadSqlTree } from "./config.ts";
 import { sources, sourceSpecs } from "./connectors/index.ts";
 import { UserError } from "./domain/errors.ts";
 import { TASK_QUEUE } from "./domain/ids.ts";
 import { openKeyFile } from "./privacy/keys.ts";
+import { dataConverter } from "./warehouse/data-converter.ts";
 import { openPool } from "./warehouse/database.ts";
 import { Vault } from "./warehouse/vault.ts";
 
@@ -39,6 +41,8 @@ const worker = await Worker.create({
   connection,
   namespace: settings.temporalNamespace,
   taskQueue: TASK_QUEUE,
+  dataConverter: dataConverter(pool, vault),
+  interceptors: { activity: [errorsAsCodes(log)] },
   ...(workflowBundle === null
     ? { workflowsPath: fileURLToPath(new URL("./workflows/index.ts", import.meta.url)) }
     : { workflowBundle: { codePath: workflowBundle } }),

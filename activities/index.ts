@@ -10,7 +10,6 @@ import type {
   SyncUnitInput,
 } from "../domain/runs.ts";
 import type { Dependencies } from "./dependencies.ts";
-import { toFailure } from "./failures.ts";
 import { planSync } from "./plan-sync.ts";
 import { finishShares, syncUnit } from "./sync.ts";
 import * as build from "./build.ts";
@@ -19,14 +18,12 @@ const HEARTBEAT_MS = 2_000;
 
 /** All side effects of the workflows, by name. */
 export function createActivities(dependencies: Dependencies) {
-  /** Errors leave as codes, and the server hears every two seconds that the work goes on. */
+  /** The server hears every two seconds that the work goes on. */
   async function guarded<T>(work: () => Promise<T>): Promise<T> {
     const context = Context.current();
     const beat = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
     try {
       return await work();
-    } catch (error) {
-      throw toFailure(error, dependencies.log);
     } finally {
       clearInterval(beat);
     }

@@ -36,7 +36,7 @@ export function registerQuarantine(program: Command): void {
       if (!Number.isInteger(limit) || limit < 1)
         throw new UserError("must be a whole number from 1", { key: "--limit" });
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
-        const records = await openQuarantine(session.pool, await session.vault(), { source, stream, limit });
+        const records = await openQuarantine(session.pool, session.vault, { source, stream, limit });
         if (session.json) return console.log(JSON.stringify(records));
         if (records.length === 0) return console.log(`Nothing of ${target} is in quarantine.`);
         for (const { reason, pointer, timesSeen, lastSeenAt, received } of records) {

@@ -10,6 +10,7 @@ import { createKeyFile, openKeyFile } from "../privacy/keys.ts";
 import { ownEnvironment } from "../stack/environment.ts";
 import { attachStack, type Stack } from "../stack/stack.ts";
 import { createWarehouse } from "../warehouse/bootstrap.ts";
+import { dataConverter } from "../warehouse/data-converter.ts";
 import { openPool } from "../warehouse/database.ts";
 import { migrate } from "../warehouse/migrate.ts";
 import type { Graph } from "../warehouse/models/graph.ts";
@@ -39,7 +40,7 @@ export interface Session {
   /** Machine-readable output is asked for. */
   json: boolean;
   graph(): Promise<Graph>;
-  vault(): Promise<Vault>;
+  vault: Vault;
 }
 
 /** Runs `work` with the servers up: those that run already, or started for it and stopped after. */
@@ -67,7 +68,7 @@ export async function withSession<T>(
     const pool = openPool(ownerUrl, { max: 4, name: "command" });
     closers.push(() => pool.end());
     await claimForProject(pool, project.name);
-    await prepareKey(settings, pool);
+    const vault = await openVault(settings, pool);
     const analystPool = openPool(analystUrl, { max: 2, name: "analyst" });
     closers.push(() => analystPool.end());
     const connection = await Connection.connect({ address: stack.temporalAddress });
@@ -80,11 +81,15 @@ export async function withSession<T>(
       pool,
       analystPool,
       analystUrl: shownUrl,
-      client: new Client({ connection, namespace: settings.temporalNamespace }),
+      client: new Client({
+        connection,
+        namespace: settings.temporalNamespace,
+        dataConverter: dataConverter(pool, vault),
+      }),
       json: options.json ?? false,
       graph: async () =>
         await loadProjectGraph(await loadSqlTree(join(PACKAGE_DIRECTORY, "sql"), settings.projectDirectory), project),
-      vault: async () => await Vault.open(pool, await openKeyFile(settings.keyFile, 1, settings.dataDirectory)),
+      vault,
     });
   } finally {
     await Promise.allSettled(closers.map((close) => close()));
@@ -146,9 +151,9 @@ function withoutPassword(url: string): string {
 }
 
 /** A key is made for a vault without keys; for one that has them only the key that wrapped them will do. */
-async function prepareKey(settings: Settings, pool: pg.Pool): Promise<void> {
+async function openVault(settings: Settings, pool: pg.Pool): Promise<Vault> {
   if (!existsSync(settings.keyFile) && !(await hasVaultKeys(pool))) await createKeyFile(settings.keyFile);
-  await openKeyFile(settings.keyFile, 1, settings.dataDirectory);
+  return await Vault.open(pool, await openKeyFile(settings.keyFile, 1, settings.dataDirectory));
 }
 
 async function startWorker(

@@ -4,9 +4,11 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Client, Connection } from "@temporalio/client";
 import { NativeConnection, Runtime, Worker, type WorkflowBundle, bundleWorkflowCode } from "@temporalio/worker";
+import type { DataConverter } from "@temporalio/common";
 import type pg from "pg";
 import { pino } from "pino";
 import { inject } from "vitest";
+import { errorsAsCodes } from "../activities/errors-as-codes.ts";
 import { createActivities } from "../activities/index.ts";
 import { loadProject, loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
 import { sources, sourceSpecs } from "../connectors/index.ts";
@@ -14,6 +16,7 @@ import { BUILD_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId, TASK_QUEUE } from "
 import type { BuildInput, BuildReport, RunReport, SyncReport, SyncSourceInput } from "../domain/runs.ts";
 import type { Project } from "../domain/project.ts";
 import type { Vault } from "../warehouse/vault.ts";
+import { dataConverter, FAILURE_CONVERTER_PATH } from "../warehouse/data-converter.ts";
 import { createTestDatabase } from "./database.ts";
 import { openTestVault } from "./landing.ts";
 
@@ -30,6 +33,7 @@ export interface Pipeline {
   vault: Vault;
   client: Client;
   namespace: string;
+  dataConverter: DataConverter;
   project(): Promise<Project>;
   run(input?: { full?: boolean }): Promise<RunReport>;
   sync(input: SyncSourceInput): Promise<SyncReport>;
@@ -87,7 +91,11 @@ export async function openPipeline(
   const database = await createTestDatabase();
   const vault = await openTestVault(database.pool, sameKeysAs);
   const { address, namespace } = await createNamespace();
-  bundle ??= bundleWorkflowCode({ workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts") });
+  bundle ??= bundleWorkflowCode({
+    workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts"),
+    failureConverterPath: FAILURE_CONVERTER_PATH,
+  });
+  const converter = dataConverter(database.pool, vault);
   const connection = await NativeConnection.connect({ address });
   const project = (): Promise<Project> =>
     loadProject(directory, { connectorSpecs: sourceSpecs, env: { MIETTE_SHARED_DATA: SHARED_DATA, ...env } });
@@ -96,6 +104,8 @@ export async function openPipeline(
     namespace,
     taskQueue: TASK_QUEUE,
     workflowBundle: await bundle,
+    dataConverter: converter,
+    interceptors: { activity: [errorsAsCodes(log)] },
     activities: createActivities({
       pool: database.pool,
       vault,
@@ -108,7 +118,7 @@ export async function openPipeline(
   });
   const running = worker.run();
   const clientConnection = await Connection.connect({ address });
-  const client = new Client({ connection: clientConnection, namespace });
+  const client = new Client({ connection: clientConnection, namespace, dataConverter: converter });
   const execute = async <T>(type: string, workflowId: string, input: unknown): Promise<T> =>
     (await client.workflow.execute(type, { workflowId, taskQueue: TASK_QUEUE, args: [input] })) as T;
   return {
@@ -117,6 +127,7 @@ export async function openPipeline(
     vault,
     client,
     namespace,
+    dataConverter: converter,
     project,
     run: (input = {}) => execute("runPipeline", RUN_WORKFLOW_ID, input),
     sync: (input) => execute("syncSource", syncWorkflowId(input.source), input),

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile, mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Payload } from "@temporalio/common";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { WorkflowFailedError } from "@temporalio/client";
 import { Worker } from "@temporalio/worker";
@@ -76,20 +77,29 @@ test("a source that can't be read does not keep the others from landing, and the
   });
 });
 
-test("histories hold ids, names and counts: no value of a record, and they replay under today's code", async () => {
-  const bundle = { workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts") };
+test("histories are sealed; opened, they hold ids, names and counts and no value of a record; they replay under today's code", async () => {
+  const { client, dataConverter } = pipeline;
+  const bundle = { workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts"), dataConverter };
   let replayed = 0;
-  for await (const execution of pipeline.client.workflow.list({ query: "" })) {
-    const history = await pipeline.client.workflow.getHandle(execution.workflowId, execution.runId).fetchHistory();
-    const text = historyToJSON(history);
-    const decoded = text.replaceAll(/"data":\s*"([A-Za-z0-9+/=]+)"/g, (_, data: string) =>
-      Buffer.from(data, "base64").toString("utf8"),
-    );
-    for (const value of Object.values(CANARY)) expect(decoded).not.toContain(value);
-    await Worker.runReplayHistory(bundle, JSON.parse(text) as unknown, execution.workflowId);
+  for await (const { workflowId, runId } of client.workflow.list({ query: "" })) {
+    const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+    const payloads = payloadsIn(history);
+    expect(payloads.length).toBeGreaterThan(0);
+    for (const { metadata } of payloads) expect(textOf(metadata?.["encoding"])).toBe("binary/encrypted");
+    const opened = await dataConverter.payloadCodecs![0]!.decode(payloads);
+    const readable = historyToJSON(history) + opened.map(({ data }) => textOf(data)).join("\n");
+    for (const value of Object.values(CANARY)) expect(readable).not.toContain(value);
+    await Worker.runReplayHistory(bundle, JSON.parse(historyToJSON(history)) as unknown, workflowId);
     replayed += 1;
   }
   expect(replayed).toBeGreaterThanOrEqual(3);
+});
+
+test("neither the message nor the stack of a failure is readable in a history", async () => {
+  const history = await pipeline.client.workflow.getHandle("sync:absent").fetchHistory();
+  const text = historyToJSON(history);
+  expect(text).toContain("Encoded failure");
+  expect(text).not.toMatch(/absent\.csv|\.ts:\d+/);
 });
 
 test("a run is found in the UI by what it does, and tells stream, pages and rows", async () => {
@@ -141,3 +151,14 @@ test("a scheduled sync lands and then has the models built", async () => {
     )
     .toEqual(expect.arrayContaining([expect.stringMatching(/^sync:people-20/), "build"]));
 });
+
+/** Every payload anywhere in a history: what has metadata and data. */
+function payloadsIn(value: unknown): Payload[] {
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return [];
+  if ("metadata" in value && "data" in value) return [value as Payload];
+  return Object.values(value).flatMap(payloadsIn);
+}
+
+function textOf(bytes: Uint8Array | null | undefined): string {
+  return Buffer.from(bytes ?? []).toString("utf8");
+}

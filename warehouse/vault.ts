@@ -13,6 +13,11 @@ export interface Identifier {
   foldedToken: string | null;
 }
 
+interface VersionedKey {
+  version: number;
+  key: Buffer;
+}
+
 /** Data keys held unwrapped in memory; at 200 bytes each, about 20 MB. */
 const CACHED_KEYS = 100_000;
 
@@ -25,34 +30,49 @@ const NAMING_KEYS: (keyof NamingKeys)[] = ["record", "content", "token", "suppre
 export class Vault {
   readonly naming: Naming;
   readonly #encryption: KeyEncryption;
-  readonly #purposes: Map<string, Buffer>;
+  readonly #purposes = new Map<string, VersionedKey>();
   readonly #identifierKeys = new Map<string, Buffer>();
 
-  private constructor(encryption: KeyEncryption, purposes: Map<string, Buffer>, naming: Naming) {
+  private constructor(encryption: KeyEncryption, naming: Naming) {
     this.#encryption = encryption;
-    this.#purposes = purposes;
     this.naming = naming;
   }
 
   /** Opens the vault of a migrated warehouse, and makes the keys that it does not have yet. */
   static async open(pool: pg.Pool, encryption: KeyEncryption): Promise<Vault> {
-    const purposes = new Map<string, Buffer>();
     const masters = await inTransaction(pool, async (client) => {
       const keys = new Map<string, Buffer>();
-      for (const purpose of NAMING_KEYS) keys.set(purpose, await purposeKey(client, encryption, purpose));
+      for (const purpose of NAMING_KEYS) keys.set(purpose, (await latestKey(client, encryption, purpose)).key);
       return Object.fromEntries(keys) as unknown as NamingKeys;
     });
-    return new Vault(encryption, purposes, new Naming(masters));
+    return new Vault(encryption, new Naming(masters));
   }
 
   /** The key of a purpose that is no person's: `stream:shop.orders`, `quarantine`, `cursor`. Made at first use. */
   async purposeKey(pool: pg.Pool, purpose: string): Promise<Buffer> {
-    let key = this.#purposes.get(purpose);
-    if (!key) {
-      key = await inTransaction(pool, (client) => purposeKey(client, this.#encryption, purpose));
-      this.#purposes.set(purpose, key);
+    return (await this.latestKey(pool, purpose)).key;
+  }
+
+  /** The same with its version, for what notes beside the sealed value which key sealed it. */
+  async latestKey(pool: pg.Pool, purpose: string): Promise<VersionedKey> {
+    let latest = this.#purposes.get(purpose);
+    if (!latest) {
+      latest = await inTransaction(pool, (client) => latestKey(client, this.#encryption, purpose));
+      this.#purposes.set(purpose, latest);
     }
-    return key;
+    return latest;
+  }
+
+  /** An older key of a purpose, or null where it is gone. */
+  async keyOfVersion(pool: pg.Pool, purpose: string, version: number): Promise<Buffer | null> {
+    const latest = this.#purposes.get(purpose);
+    if (latest?.version === version) return latest.key;
+    const { rows } = await pool.query<{ generation: number; wrapped_key: Buffer }>(
+      "select generation, wrapped_key from vault.keys where purpose = $1 and version = $2",
+      [purpose, version],
+    );
+    const row = rows[0];
+    return row ? this.#encryption.unwrap(row.wrapped_key, row.generation, `purpose:${purpose}`) : null;
   }
 
   /**
@@ -169,17 +189,17 @@ function identity(token: string): string {
   return `identifier:${token}`;
 }
 
-async function purposeKey(client: pg.ClientBase, encryption: KeyEncryption, purpose: string): Promise<Buffer> {
+async function latestKey(client: pg.ClientBase, encryption: KeyEncryption, purpose: string): Promise<VersionedKey> {
   await client.query(
     `insert into vault.keys (purpose, version, generation, wrapped_key) select $1, 1, $2, $3
      where not exists (select from vault.keys where purpose = $1) on conflict do nothing`,
     [purpose, encryption.generation, encryption.wrap(randomBytes(32), `purpose:${purpose}`)],
   );
-  const { rows } = await client.query<{ generation: number; wrapped_key: Buffer }>(
-    "select generation, wrapped_key from vault.keys where purpose = $1 order by version desc limit 1",
+  const { rows } = await client.query<{ version: number; generation: number; wrapped_key: Buffer }>(
+    "select version, generation, wrapped_key from vault.keys where purpose = $1 order by version desc limit 1",
     [purpose],
   );
   const row = rows[0];
   if (!row) throw new Error(`the key ${purpose} is gone from the vault`);
-  return encryption.unwrap(row.wrapped_key, row.generation, `purpose:${purpose}`);
+  return { version: row.version, key: encryption.unwrap(row.wrapped_key, row.generation, `purpose:${purpose}`) };
 }
