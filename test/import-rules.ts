@@ -27,7 +27,7 @@ const RULES: Record<string, Rule> = {
   console: outside(["console"]),
   collector: outside(["collector"]),
   "worker.ts": { values: ["*"] },
-  "bundle.ts": { values: ["config.ts"] },
+  "bundle.ts": { values: ["config.ts", "warehouse/data-converter.ts"] },
   demo: { values: ["*"] },
   bench: { values: ["*"] },
 };
