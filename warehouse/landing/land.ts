@@ -174,7 +174,9 @@ async function countUndeclared(
   }
   if (counts.size === 0) return;
   const names = [...counts.keys()].map((name) =>
-    scrub(name.replaceAll("\0", "").slice(0, 200).toWellFormed(), (kind, value) => vault.naming.token(kind, value)),
+    scrub(name.replaceAll("\0", "").toWellFormed().slice(0, 1000), (kind, value) =>
+      vault.naming.token(kind, value),
+    ).slice(0, 200),
   );
   await client.query(
     `insert into ops.undeclared_fields (source, stream, field, records)

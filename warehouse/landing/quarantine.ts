@@ -1,6 +1,7 @@
 import type pg from "pg";
+import { parseJson } from "../../domain/json.ts";
 import { normaliseIdentifier } from "../../privacy/normalise.ts";
-import { scrub } from "../../privacy/scrubber.ts";
+import { scrubJson } from "../../privacy/scrub-json.ts";
 import { open, seal } from "../../privacy/sealing.ts";
 import type { Vault } from "../vault.ts";
 import type { StreamPlan } from "./plan.ts";
@@ -113,10 +114,12 @@ function tokensIn(vault: Vault, plan: StreamPlan, received: Record<string, unkno
       if (canonical !== null) tokens.add(vault.naming.token(schema.identifier, canonical));
     }
   }
-  scrub(text, (kind, canonical) => {
+  const { defaultCountry } = plan;
+  const found = (kind: string, canonical: string): string => {
     const token = vault.naming.token(kind, canonical);
     tokens.add(token);
     return token;
-  });
+  };
+  scrubJson(parseJson(text), found, defaultCountry);
   return [...tokens];
 }

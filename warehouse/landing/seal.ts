@@ -1,12 +1,13 @@
 import { foldedKind, foldEmail } from "../../privacy/fold-email.ts";
 import { keepRemains } from "../../privacy/remains.ts";
 import { normaliseIdentifier, normaliseMatchPart } from "../../privacy/normalise.ts";
-import { scrub } from "../../privacy/scrubber.ts";
+import { scrubJson } from "../../privacy/scrub-json.ts";
+import { scrub, type Replace } from "../../privacy/scrubber.ts";
 import { seal } from "../../privacy/sealing.ts";
 import type { Naming } from "../../privacy/tokens.ts";
 import { parseJson } from "../../domain/json.ts";
 import type { Identifier } from "../vault.ts";
-import type { StreamPlan } from "./plan.ts";
+import type { FieldPlan, StreamPlan } from "./plan.ts";
 import { referencedKey, type Prepared } from "./record.ts";
 import { canonicalJson } from "./json-text.ts";
 
@@ -46,7 +47,7 @@ export function tokenise(
     const text = prepared.values[index] ?? null;
     const { personal: kind, identifier } = field.schema;
     if (!kind) {
-      columns.push(text === null ? null : openText(text, field.type.sql, remember));
+      columns.push(text === null ? null : openText(plan, field, text, remember));
       continue;
     }
     const canonical = identifier && text !== null ? normaliseIdentifier(kind, text, plan.defaultCountry) : null;
@@ -94,10 +95,10 @@ function secretOf(personal: Record<string, unknown>, { undeclared, source }: Pre
 }
 
 /** Open text, with the e-mail addresses and phone numbers in it replaced by tokens. */
-function openText(text: string, sql: string, remember: (kind: string, canonical: string) => string): string {
-  if (sql === "text") return scrub(text, remember);
-  if (sql !== "jsonb") return text;
+function openText({ defaultCountry }: StreamPlan, { name, type }: FieldPlan, text: string, replace: Replace): string {
+  if (type.sql === "text") return scrub(text, replace, { defaultCountry, key: name });
+  if (type.sql !== "jsonb") return text;
   // Scrubbing the JSON text itself could break an escape, so its strings are scrubbed one by one.
-  if (scrub(text, () => "found") === text) return text;
-  return canonicalJson(parseJson(text), (string) => scrub(string, remember)) as string;
+  if (scrub(text, () => "found", { defaultCountry }) === text) return text;
+  return canonicalJson(scrubJson(parseJson(text), replace, defaultCountry, name)) as string;
 }

@@ -1,0 +1,75 @@
+/** Shortest run of base64 that is opened: an address of nine letters has as many. */
+export const FEWEST_BASE64 = 12;
+/** A phone number has no fewer digits. */
+const FEWEST_DIGITS = 7;
+
+const [UPPER, LOWER, DIGIT, OTHER_BASE64, SIGN, ESCAPE, REFERENCE, KEY] = [1, 2, 4, 8, 16, 32, 64, 128];
+const BASE64 = UPPER | LOWER | DIGIT | OTHER_BASE64;
+
+/** What each character below 128 may be a part of. */
+const MEANING = new Uint8Array(128);
+for (let code = 0; code < 26; code += 1) {
+  MEANING[65 + code] = UPPER;
+  MEANING[97 + code] = LOWER;
+}
+for (let code = 48; code < 58; code += 1) MEANING[code] = DIGIT;
+for (const [characters, meaning] of [
+  ["/_-", OTHER_BASE64],
+  ["+", OTHER_BASE64 | SIGN],
+  ["@", SIGN],
+  ["%\\", ESCAPE],
+  [";", REFERENCE],
+  [":=", KEY],
+] as const) {
+  for (const character of characters) MEANING[character.charCodeAt(0)] = meaning;
+}
+
+/** Full-width and small at signs and pluses. */
+const DISGUISED = new Set([0xff20, 0xfe6b, 0xff0b, 0xfe62]);
+
+/**
+ * Whether a text can hide an e-mail address or a phone number at all, by one look at each character: an at sign or a plus,
+ * an encoding that could hold one, a key before digits, or what may be base64. Most texts of a shop have none of it.
+ */
+export function isSuspicious(text: string): boolean {
+  let seen = 0;
+  let digits = 0;
+  let run = 0;
+  let inRun = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code >= 128) {
+      if (DISGUISED.has(code)) return true;
+      run = inRun = 0;
+      continue;
+    }
+    const meaning = MEANING[code] as number;
+    if (meaning & (SIGN | ESCAPE)) return true;
+    seen |= meaning;
+    if (meaning & DIGIT) digits += 1;
+    if (meaning & BASE64) {
+      run += 1;
+      inRun |= meaning;
+      if (run >= FEWEST_BASE64 && inRun & UPPER && inRun & LOWER) return true;
+    } else run = inRun = 0;
+  }
+  if (seen & REFERENCE && text.includes("&")) return true;
+  return (seen & KEY) !== 0 && digits >= FEWEST_DIGITS;
+}
+
+/** Runs that may be base64 of a text: twelve or more of its letters, of both cases, as the base64 of any word has. */
+export function* base64Runs(text: string): Generator<{ from: number; to: number }> {
+  let from = 0;
+  let inRun = 0;
+  for (let at = 0; at <= text.length; at += 1) {
+    const code = at < text.length ? text.charCodeAt(at) : 0;
+    const meaning = code < 128 ? (MEANING[code] as number) & BASE64 : 0;
+    if (meaning !== 0) {
+      inRun |= meaning;
+      continue;
+    }
+    if (at - from >= FEWEST_BASE64 && inRun & UPPER && inRun & LOWER) yield { from, to: at };
+    from = at + 1;
+    inRun = 0;
+  }
+}
