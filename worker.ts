@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { NativeConnection, Runtime, Worker } from "@temporalio/worker";
 import { pino } from "pino";
+import { boundedAttempts } from "./activities/attempts.ts";
 import { errorsAsCodes } from "./activities/errors-as-codes.ts";
 import { createActivities } from "./activities/index.ts";
 import { loadProject, loadSettings, loadSqlTree } from "./config.ts";
@@ -42,7 +43,7 @@ const worker = await Worker.create({
   namespace: settings.temporalNamespace,
   taskQueue: TASK_QUEUE,
   dataConverter: dataConverter(pool, vault),
-  interceptors: { activity: [errorsAsCodes(log)] },
+  interceptors: { activity: [boundedAttempts, errorsAsCodes(log)] },
   ...(workflowBundle === null
     ? { workflowsPath: fileURLToPath(new URL("./workflows/index.ts", import.meta.url)) }
     : { workflowBundle: { codePath: workflowBundle } }),

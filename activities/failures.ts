@@ -5,7 +5,13 @@ import { ConnectorError, Throttled, Unauthorized, Unavailable, InvalidConfig } f
 import { CodedError, UserError, type ErrorCode } from "../domain/errors.ts";
 
 /** SQLSTATE classes that mean the server is away or busy, not that the statement is wrong. */
-const PASSING = /^(?:08|53|57|40|55P03)/;
+const PASSING = /^(?:08|53|57|40|55P03|25P03)/;
+/** Of these, what a person can mend. */
+const FULL = new Map([
+  ["53100", "the warehouse's disk is full"],
+  ["53200", "the warehouse has no memory left"],
+  ["53300", "the warehouse takes no more connections"],
+]);
 const PASSING_SOCKET = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN"]);
 
 /**
@@ -56,7 +62,7 @@ function classify(error: unknown): { code: ErrorCode; sentence: string; retryabl
   if (isAway)
     return {
       code: "warehouse_unavailable",
-      sentence: "the warehouse can't be reached or ended the connection",
+      sentence: FULL.get(state ?? "") ?? "the warehouse can't be reached or ended the connection",
       retryable: true,
     };
   if (state !== null && /^[0-9A-Z]{5}$/.test(state)) {

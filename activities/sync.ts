@@ -17,7 +17,6 @@ import { asReadStream, findSource } from "./plan-sync.ts";
 const PAGE_SIZE = 10_000;
 /** A source that gives no page for this long hangs: given up, and tried again. */
 const SILENCE_MS = 10 * 60_000;
-const HEARTBEAT_MS = 2_000;
 /** A signal costs the history four events, so progress is told this often at the most, and more rarely as time goes on. */
 const PROGRESS_MS = 5_000;
 
@@ -29,24 +28,19 @@ export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput)
     const { project, connector, streams, plans } = await openUnit(dependencies, input);
     const sync = await begin(dependencies, input, connector, plans);
     const report = new ProgressReport(input, sync);
-    const beat = setInterval(() => context.heartbeat(report.progress()), HEARTBEAT_MS);
-    try {
-      const windowField = streams[0]?.window;
-      const pages = connector.read(streams[0]?.config, streams.map(asReadStream), sync.cursor, {
-        directory: project.directory,
-        signal: context.cancellationSignal,
-        pageSize: PAGE_SIZE,
-        ...(input.window && windowField ? { window: { field: windowField, ...input.window } } : {}),
-      });
-      for await (const page of withoutSilence(pages, input.source)) {
-        context.cancellationSignal.throwIfAborted();
-        await landPage(pool, vault, sync, page);
-        await report.tell();
-      }
-      return input.share === undefined ? await finishSync(pool, sync) : [];
-    } finally {
-      clearInterval(beat);
+    const windowField = streams[0]?.window;
+    const pages = connector.read(streams[0]?.config, streams.map(asReadStream), sync.cursor, {
+      directory: project.directory,
+      signal: context.cancellationSignal,
+      pageSize: PAGE_SIZE,
+      ...(input.window && windowField ? { window: { field: windowField, ...input.window } } : {}),
+    });
+    for await (const page of withoutSilence(pages, input.source)) {
+      context.cancellationSignal.throwIfAborted();
+      await landPage(pool, vault, sync, page);
+      await report.tell();
     }
+    return input.share === undefined ? await finishSync(pool, sync) : [];
   } catch (error) {
     const failure = toFailure(error, log);
     const code = "type" in failure && typeof failure.type === "string" ? failure.type : "cancelled";

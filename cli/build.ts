@@ -27,6 +27,7 @@ export function registerBuild(program: Command): void {
           input,
           summary: "models",
           quiet: session.json,
+          ended: session.stack.ended,
         });
         printBuild(report, session.json);
       });

@@ -18,6 +18,7 @@ export function registerRun(program: Command): void {
           input: { full: options.full ?? false },
           summary: session.project.name,
           quiet: session.json,
+          ended: session.stack.ended,
         });
         const file = await writeReport(session);
         console.log(session.json ? JSON.stringify({ ...report, report: file }) : await screenOf(session, report, file));

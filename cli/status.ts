@@ -3,6 +3,7 @@ import { stackStatus } from "../stack/stack.ts";
 import { martCounts, streamStatus, undeclaredFields } from "../warehouse/status.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
+import { readAllWaiting, readLastFailure } from "./workflow-state.ts";
 
 export function registerStatus(program: Command): void {
   program
@@ -14,6 +15,10 @@ export function registerStatus(program: Command): void {
         const landed = new Map(
           (await streamStatus(session.pool)).map((each) => [`${each.source}.${each.stream}`, each]),
         );
+        const reasons = new Map<string, string | null>();
+        for (const { source, errorCode } of landed.values()) {
+          if (errorCode && !reasons.has(source)) reasons.set(source, await readLastFailure(session.client, source));
+        }
         const streams = session.project.sources.flatMap(({ name, streams: declared }) =>
           declared.map((stream) => {
             const known = landed.get(`${name}.${stream.name}`);
@@ -24,13 +29,14 @@ export function registerStatus(program: Command): void {
               read: known?.rowsRead ?? 0,
               landed: (known?.inserted ?? 0) + (known?.updated ?? 0),
               quarantined: known?.rejected ?? 0,
-              problem: known?.errorCode ?? known?.notice ?? null,
+              problem: known?.errorCode ? problemOf(known.errorCode, reasons.get(name)) : (known?.notice ?? null),
             };
           }),
         );
+        const waiting = await readAllWaiting(session.client);
         const undeclared = await undeclaredFields(session.pool);
         const mart = await martCounts(session.pool);
-        if (session.json) return console.log(JSON.stringify({ servers, streams, undeclared, mart }));
+        if (session.json) return console.log(JSON.stringify({ servers, streams, waiting, undeclared, mart }));
         if (servers) {
           const running = servers.services.map(
             ({ name, pid, restarts }) => `${name} (pid ${pid}${restarts ? `, restarted ${restarts}×` : ""})`,
@@ -38,6 +44,7 @@ export function registerStatus(program: Command): void {
           console.log(`Running: ${running.join(", ")}\n`);
         }
         printRows(streams, { json: false, empty: "The project declares no stream." });
+        for (const { workflowId, reason } of waiting) console.log(`\n${workflowId} waits, and tries again: ${reason}`);
         if (undeclared.length > 0) {
           console.log("\nFields that no schema declares, sealed until one does:");
           printRows(
@@ -52,4 +59,9 @@ export function registerStatus(program: Command): void {
         );
       });
     });
+}
+
+/** The code, and what the source's last failed sync said, which may have been another stream's. */
+function problemOf(code: string, reason: string | null | undefined): string {
+  return reason ? `${code}: ${reason}` : code;
 }

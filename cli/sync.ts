@@ -34,6 +34,7 @@ export function registerSync(program: Command): void {
                 input,
                 summary: name,
                 quiet: session.json,
+                ended: session.stack.ended,
               }),
             );
           }

@@ -20,6 +20,7 @@ export function registerUp(program: Command): void {
           input: {},
           summary: session.project.name,
           quiet: session.json,
+          ended: session.stack.ended,
         });
         const file = await writeReport(session);
         console.log(session.json ? JSON.stringify({ ...report, report: file }) : await screenOf(session, report, file));

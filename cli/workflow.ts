@@ -1,8 +1,16 @@
 import { ApplicationFailure, TimeoutFailure } from "@temporalio/common";
-import { WorkflowFailedError, WorkflowIdConflictPolicy, type Client, type WorkflowHandle } from "@temporalio/client";
+import {
+  isGrpcServiceError,
+  isRetryableError,
+  WorkflowFailedError,
+  WorkflowIdConflictPolicy,
+  type Client,
+  type WorkflowHandle,
+} from "@temporalio/client";
 import { CodedError, UserError, type ErrorCode } from "../domain/errors.ts";
 import { TASK_QUEUE } from "../domain/ids.ts";
 import type { RunReport } from "../domain/runs.ts";
+import { sayWaiting } from "./workflow-state.ts";
 
 /** Failures that a person has to mend: they end a command with exit code 2. */
 const PERSONS = new Set([
@@ -15,15 +23,19 @@ const PERSONS = new Set([
   "check_failed",
 ]);
 const WATCH_MS = 500;
+/** The client tries a call for about 20 s: 15 minutes. A call that took longer was answered before it broke off. */
+const CALLS = 45;
+const ANSWERED_MS = 60_000;
 
 /**
  * Runs a workflow to its end, or joins the one of this id that is running, and shows how far it is on a terminal.
+ * @param options.ended resolves when the servers were stopped on purpose, so that nothing is waited for any more
  * @throws UserError or CodedError with the sentence of the innermost failure
  */
 export async function runWorkflow<T>(
   client: Client,
   workflowType: string,
-  options: { workflowId: string; input: unknown; summary: string; quiet: boolean },
+  options: { workflowId: string; input: unknown; summary: string; quiet: boolean; ended?: Promise<void> },
 ): Promise<T> {
   const handle = await client.workflow.start(workflowType, {
     workflowId: options.workflowId,
@@ -33,13 +45,46 @@ export async function runWorkflow<T>(
     staticSummary: options.summary,
   });
   const watch = process.stderr.isTTY && !options.quiet ? watchDetails(handle) : undefined;
+  const stopSaying = sayWaiting(client, options.workflowId);
   try {
-    return (await handle.result()) as T;
+    return (await patientResult(handle, options.ended)) as T;
   } catch (error) {
     throw asSentence(error);
   } finally {
+    stopSaying();
     watch?.();
   }
+}
+
+/** The result, also where Temporal is away for a while: the workflow goes on when it is back, and so does the command. */
+async function patientResult(
+  handle: WorkflowHandle,
+  ended: Promise<void> = new Promise(() => undefined),
+): Promise<unknown> {
+  const stopped = ended.then(() => {
+    throw new CodedError("stack_stopped", "the servers were stopped by another command.", { retryable: false });
+  });
+  // Mostly it comes after the result, when nobody waits any more.
+  stopped.catch(() => undefined);
+  for (let calls = 1; ; calls += 1) {
+    const askedAt = Date.now();
+    try {
+      return await Promise.race([handle.result(), stopped]);
+    } catch (error) {
+      if (!isTemporalAway(error)) throw error;
+      if (Date.now() - askedAt > ANSWERED_MS) calls = 0;
+      if (calls < CALLS) continue;
+      const message = `Temporal can't be reached; ${handle.workflowId} goes on when it is back, and miette status tells how far it is`;
+      throw new CodedError("temporal_unavailable", message, { retryable: true });
+    }
+  }
+}
+
+function isTemporalAway(error: unknown): boolean {
+  for (let each: unknown = error; each instanceof Error; each = each.cause) {
+    if (isGrpcServiceError(each)) return isRetryableError(each);
+  }
+  return false;
 }
 
 /** Writes the first lines of the workflow's current details over one line of the terminal. @returns how to stop */

@@ -54,6 +54,7 @@ export type ErrorCode =
   | "epoch_conflict"
   | "stack_stopped"
   | "temporal_unavailable"
+  | "worker_lost"
   | "warehouse_unavailable"
   | "warehouse_statement"
   | "model_failed"

@@ -2,6 +2,9 @@
 
 export const TASK_QUEUE = "miette";
 
+/** Tells a workflow what its activity waits for, one sentence. */
+export const WAITING_SIGNAL = "waiting";
+
 export const RUN_WORKFLOW_ID = "run";
 export const BUILD_WORKFLOW_ID = "build";
 

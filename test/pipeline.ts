@@ -8,6 +8,7 @@ import type { DataConverter } from "@temporalio/common";
 import type pg from "pg";
 import { pino } from "pino";
 import { inject } from "vitest";
+import { boundedAttempts } from "../activities/attempts.ts";
 import { errorsAsCodes } from "../activities/errors-as-codes.ts";
 import { createActivities } from "../activities/index.ts";
 import { loadProject, loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
@@ -105,7 +106,7 @@ export async function openPipeline(
     taskQueue: TASK_QUEUE,
     workflowBundle: await bundle,
     dataConverter: converter,
-    interceptors: { activity: [errorsAsCodes(log)] },
+    interceptors: { activity: [boundedAttempts, errorsAsCodes(log)] },
     activities: createActivities({
       pool: database.pool,
       vault,

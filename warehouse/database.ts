@@ -19,6 +19,9 @@ export function openPool(databaseUrl: string, options: { max?: number; name: str
     types,
     application_name: `miette ${options.name}`,
     connectionTimeoutMillis: 10_000,
+    // A server that vanished without a word (a failover, a cut cable) is noticed by the system's probes.
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 30_000,
     options: "-c timezone=UTC -c datestyle=ISO -c intervalstyle=iso_8601 -c idle_in_transaction_session_timeout=300000",
   });
   // An idle connection that the server ends (a restart) must not end the process: the next query opens another.

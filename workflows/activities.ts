@@ -1,7 +1,8 @@
 import { type ActivityInterfaceFor, proxyActivities } from "@temporalio/workflow";
 import type { Activities } from "../activities/index.ts";
 
-const retry = { initialInterval: "1s", backoffCoefficient: 2, maximumInterval: "30s", maximumAttempts: 8 } as const;
+/** The attempts are counted by the worker, which knows what has failed: `activities/attempts.ts`. */
+const retry = { initialInterval: "1s", backoffCoefficient: 2, maximumInterval: "30s" } as const;
 
 /** Short: reads files and a few rows. */
 export const planning = proxyActivities<Activities>({ startToCloseTimeout: "2m", heartbeatTimeout: "20s", retry });
