@@ -3,6 +3,7 @@ import { registerAudit } from "./cli/audit.ts";
 import { registerBuild } from "./cli/build.ts";
 import { registerDiscover } from "./cli/discover.ts";
 import { registerDoctor } from "./cli/doctor.ts";
+import { registerGenerate } from "./cli/generate.ts";
 import { registerInit } from "./cli/init.ts";
 import { registerLineage } from "./cli/lineage.ts";
 import { registerQuarantine } from "./cli/quarantine.ts";
@@ -27,6 +28,7 @@ for (const register of [
   registerStatus,
   registerDoctor,
   registerInit,
+  registerGenerate,
   registerDiscover,
   registerSync,
   registerBuild,

@@ -19,6 +19,12 @@ import { claimForProject, hasVaultKeys } from "../warehouse/project-claim.ts";
 import { Vault } from "../warehouse/vault.ts";
 import { readPasswords, writePasswordFile } from "./passwords.ts";
 
+/**
+ * How Node runs the worker. Short-lived records fill the young generation: with 64 MB of it, reading a file takes half the
+ * CPU time.
+ */
+export const WORKER_ARGUMENTS = ["--max-semi-space-size=64", "--import", "tsx", "worker.ts"];
+
 /** Options that every command takes. */
 export interface GlobalOptions {
   project?: string;
@@ -164,8 +170,7 @@ async function startWorker(
 ): Promise<void> {
   await stack.startProgram("worker", {
     command: process.execPath,
-    // Short-lived records fill the young generation: with 64 MB of it, reading a file takes half the CPU time.
-    args: ["--max-semi-space-size=64", "--import", "tsx", "worker.ts"],
+    args: WORKER_ARGUMENTS,
     cwd: PACKAGE_DIRECTORY,
     env: {
       ...environment,

@@ -34,13 +34,23 @@ const RULES: Record<string, Rule> = {
 
 /**
  * What looks at the product from outside: of privacy only tokens and what seals, of the connectors the registry and
- * their errors, of the demo store what has to be there before it runs.
+ * their errors, of the demo store what has to be there before it runs, and its seeded choices.
  */
 function outside(own: string[]): Rule {
   const privacy = ["privacy/tokens.ts", "privacy/sealing.ts", "privacy/keys.ts"];
   const connectors = ["connectors/index.ts", "connectors/errors.ts"];
   return {
-    values: [...own, "domain", "config.ts", "stack", "warehouse", ...privacy, ...connectors, "demo/prepare.ts"],
+    values: [
+      ...own,
+      "domain",
+      "config.ts",
+      "stack",
+      "warehouse",
+      ...privacy,
+      ...connectors,
+      "demo/prepare.ts",
+      "demo/random.ts",
+    ],
     types: ["connectors", "workflows", "activities"],
   };
 }

@@ -1,0 +1,91 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type pg from "pg";
+import { readPasswords } from "../cli/passwords.ts";
+import { runWorkflow } from "../cli/workflow.ts";
+import { loadProject, loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
+import { sourceSpecs } from "../connectors/index.ts";
+import { BUILD_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId } from "../domain/ids.ts";
+import type { BuildInput, BuildReport, RunReport, SyncReport } from "../domain/runs.ts";
+import { createKeyFile } from "../privacy/keys.ts";
+import { createWarehouse } from "../warehouse/bootstrap.ts";
+import { openPool } from "../warehouse/database.ts";
+import type { Graph } from "../warehouse/models/graph.ts";
+import { loadProjectGraph } from "../warehouse/models/project-graph.ts";
+import type { Bench } from "./bench.ts";
+import { profiled } from "./profile.ts";
+import { startWorker, type BenchWorker } from "./worker.ts";
+
+/** What a measured workflow came to. */
+export interface Measured<T> {
+  seconds: number;
+  peakMemory: number | null;
+  report: T;
+}
+
+/** A warehouse with a worker, as production has them: the measured work runs in the worker's own process. */
+export interface Warehouse {
+  /** As the warehouse's owner. */
+  pool: pg.Pool;
+  graph(): Promise<Graph>;
+  /** @param label names the profile, where profiles are taken */
+  sync(source: string, label: string): Promise<Measured<SyncReport>>;
+  build(input: BuildInput, label: string): Promise<Measured<BuildReport>>;
+  run(label: string): Promise<Measured<RunReport>>;
+  /** Ends the worker and keeps the database under a name, from which others can be opened. */
+  keepAs(name: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+const DATABASE = "miette";
+
+/**
+ * Makes an empty warehouse, or a copy of one that was kept, in place of the one before.
+ * @param options.from the name of a kept warehouse
+ */
+export async function openWarehouse(bench: Bench, project: string, { from }: { from?: string }): Promise<Warehouse> {
+  const { servers, options } = bench;
+  const { admin, settings, superuserUrl } = servers;
+  await admin.query(`drop database if exists ${DATABASE} with (force)`);
+  if (from !== undefined) await admin.query(`create database ${DATABASE} owner miette template ${from}`);
+  const databaseUrl = await createWarehouse(superuserUrl, await readPasswords(settings.home));
+  if (!existsSync(settings.keyFile)) await createKeyFile(settings.keyFile);
+  const pool = openPool(databaseUrl, { max: 2, name: "bench" });
+  const worker: BenchWorker = await startWorker({
+    ...servers.environment,
+    MIETTE_PROJECT: project,
+    DATABASE_URL: databaseUrl,
+  });
+
+  const execute = async <T>(type: string, workflowId: string, input: unknown, label: string): Promise<Measured<T>> => {
+    // What was written before must not be written out in the measured time.
+    await admin.query("checkpoint");
+    await worker.resetPeak();
+    return await profiled({ directory: options.profiles, label, worker, pool: admin, database: DATABASE }, async () => {
+      const start = performance.now();
+      const report = await runWorkflow<T>(servers.client, type, { workflowId, input, summary: label, quiet: true });
+      return { seconds: (performance.now() - start) / 1000, peakMemory: await worker.peakMemory(), report };
+    });
+  };
+  const close = async (): Promise<void> => {
+    await worker.stop();
+    await pool.end();
+  };
+  return {
+    pool,
+    graph: async () =>
+      await loadProjectGraph(
+        await loadSqlTree(join(PACKAGE_DIRECTORY, "sql"), project),
+        await loadProject(project, { connectorSpecs: sourceSpecs, env: servers.environment }),
+      ),
+    sync: (source, label) => execute("syncSource", syncWorkflowId(source), { source }, label),
+    build: (input, label) => execute("buildModels", BUILD_WORKFLOW_ID, input, label),
+    run: (label) => execute("runPipeline", RUN_WORKFLOW_ID, { full: false }, label),
+    async keepAs(name) {
+      await close();
+      await admin.query(`drop database if exists ${name} with (force)`);
+      await admin.query(`alter database ${DATABASE} rename to ${name}`);
+    },
+    close,
+  };
+}
