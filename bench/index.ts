@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readdir, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
@@ -6,13 +6,7 @@ import { UserError } from "../domain/errors.ts";
 import { Bench } from "./bench.ts";
 import { asJson, printResults, type RowResult } from "./results.ts";
 import type { Row } from "./row.ts";
-
-/** Rows that wait for the part of the product which they measure; a file in `rows/` of the name takes its place. */
-const WAITING: Record<string, string> = {
-  collector: "there is no collector yet",
-  erasure: "there are no requests yet",
-  freshness: "there is no collector yet",
-};
+import { rows } from "./rows/index.ts";
 
 interface Options {
   rows: number;
@@ -46,7 +40,7 @@ try {
 }
 
 async function measure(names: string[], options: Options): Promise<void> {
-  const rows = await loadRows(names);
+  const picked = pickRows(names);
   const folder = await mkdtemp(join(resolve(options.folder ?? tmpdir()), "miette-bench-"));
   // As root, Postgres runs as another account, which has to enter it.
   await chmod(folder, 0o755);
@@ -60,7 +54,7 @@ async function measure(names: string[], options: Options): Promise<void> {
   });
   const results: RowResult[] = [];
   try {
-    for (const [name, row] of rows) {
+    for (const [name, row] of picked) {
       if (typeof row === "string") {
         results.push({ name, title: name, goals: null, figures: [], missing: row });
         continue;
@@ -78,19 +72,14 @@ async function measure(names: string[], options: Options): Promise<void> {
   printResults(results);
 }
 
-/** The rows by name: each is a file; one that waits for its part of the product is why it waits. */
-async function loadRows(names: readonly string[]): Promise<Map<string, Row | string>> {
-  const directory = new URL("./rows/", import.meta.url);
-  const files = (await readdir(directory)).map((file) => file.replace(/\.ts$/, "")).toSorted();
-  const known = [...new Set([...files, ...Object.keys(WAITING)])];
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new UserError(`there is no row ${unknown}; there are ${known.join(", ")}.`);
-  const rows = new Map<string, Row | string>();
-  for (const name of names.length ? names : known) {
-    const waits = files.includes(name) ? undefined : WAITING[name];
-    rows.set(name, waits ?? ((await import(new URL(`${name}.ts`, directory).href)) as { row: Row }).row);
+/** The rows of these names; without any, all. Throws a UserError for an unknown one. */
+function pickRows(names: readonly string[]): [string, Row | string][] {
+  const all = Object.entries(rows);
+  const unknown = names.find((name) => !Object.hasOwn(rows, name));
+  if (unknown !== undefined) {
+    throw new UserError(`there is no row ${unknown}; there are ${Object.keys(rows).join(", ")}.`);
   }
-  return rows;
+  return names.length ? all.filter(([name]) => names.includes(name)) : all;
 }
 
 function count(text: string): number {

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { Profiler } from "node:inspector";
 import type pg from "pg";
 import { PACKAGE_DIRECTORY } from "../config.ts";
-import type { BenchWorker } from "./worker.ts";
+import type { BenchWorker } from "./worker-process.ts";
 
 const SAMPLE_MS = 20;
 const LINES = 40;
@@ -43,16 +43,15 @@ export async function profiled<T>(
   }
 }
 
-/** The functions of a profile by the time in themselves, as a text. */
-export function functionTimes(profile: Profiler.Profile): string {
+/** The functions of a profile by the time in themselves, as a text. Lines would be those of the code that tsx makes. */
+function functionTimes(profile: Profiler.Profile): string {
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
   const times = new Map<string, number>();
   let total = 0;
   for (const [index, sample] of (profile.samples ?? []).entries()) {
     const microseconds = profile.timeDeltas?.[index] ?? 0;
-    const { functionName, url, lineNumber } = nodes.get(sample)!.callFrame;
-    const place = url ? ` ${shortPath(url)}:${lineNumber + 1}` : "";
-    const name = `${functionName || "(anonymous)"}${place}`;
+    const { functionName, url } = nodes.get(sample)!.callFrame;
+    const name = `${functionName || "(anonymous)"} ${shortPath(url)}`.trimEnd();
     times.set(name, (times.get(name) ?? 0) + microseconds);
     total += microseconds;
   }

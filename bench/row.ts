@@ -1,6 +1,6 @@
 import type { Bench } from "./bench.ts";
 
-/** What a row of the table measures. A file in `rows/` exports one as `row`; its name is the file's. */
+/** What a row of the table measures: a file in `rows/`, and a line in its index. */
 export interface Row {
   /** What it measures, in a few words. */
   title: string;

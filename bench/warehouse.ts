@@ -14,7 +14,7 @@ import type { Graph } from "../warehouse/models/graph.ts";
 import { loadProjectGraph } from "../warehouse/models/project-graph.ts";
 import type { Bench } from "./bench.ts";
 import { profiled } from "./profile.ts";
-import { startWorker, type BenchWorker } from "./worker.ts";
+import { startWorker, type BenchWorker } from "./worker-process.ts";
 
 /** What a measured workflow came to. */
 export interface Measured<T> {

@@ -110,7 +110,7 @@ export function shopStreams(seed: number, sizes: Sizes): ShopStream[] {
           list: "search results",
           position: detail.int(1, 40),
           stock: detail.int(0, 99),
-          price: detail.int(500, 150_000) / 100,
+          price: money(detail.int(500, 150_000)),
           currency: CURRENCY,
           engaged_ms: detail.int(100, 60_000),
         },
@@ -233,9 +233,9 @@ function iso(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
 }
 
-/** Cents as an amount with two decimals. */
-function money(cents: number): string {
-  return (cents / 100).toFixed(2);
+/** Cents as an amount. */
+function money(cents: number): number {
+  return cents / 100;
 }
 
 /** A random uuid of version 4 that ends in the item's number, so that no two are equal. */

@@ -7,6 +7,9 @@ import { endProcess, exitOf, identifyProcess } from "../stack/process.ts";
 
 const PROFILER = fileURLToPath(new URL("./profiler.mjs", import.meta.url));
 
+/** How much of what the worker writes is kept, for the case that it ends. */
+const SAID_CHARACTERS = 4_000;
+
 /** A worker that the bench can look into. */
 export interface BenchWorker {
   resetPeak(): Promise<void>;
@@ -23,8 +26,10 @@ export async function startWorker(env: Record<string, string>): Promise<BenchWor
   const child = spawn(process.execPath, ["--import", PROFILER, ...WORKER_ARGUMENTS], {
     cwd: PACKAGE_DIRECTORY,
     env: { ...env, MIETTE_LOG_LEVEL: "error" },
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
+  let said = "";
+  child.stderr!.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-SAID_CHARACTERS)));
   const exited = exitOf(child);
   const hear = async (wanted: string): Promise<void> => {
     const heard = new Promise<true>((resolve) => {
@@ -36,7 +41,7 @@ export async function startWorker(env: Record<string, string>): Promise<BenchWor
       child.on("message", listen);
     });
     const isHeard = await Promise.race([heard, exited.then(() => false)]);
-    if (!isHeard) throw new Error("the worker ended; what it wrote above tells why");
+    if (!isHeard) throw new Error(`the worker ended; its last words:\n${said}`);
   };
   await hear("ready");
   const process_ = identifyProcess(child.pid!)!;
