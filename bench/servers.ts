@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { Client, Connection } from "@temporalio/client";
+import { Connection } from "@temporalio/client";
 import pg from "pg";
 import { loadSettings, type Settings } from "../config.ts";
 import { ownEnvironment } from "../stack/environment.ts";
@@ -15,7 +15,7 @@ export interface Servers {
   /** As superuser, in the database `postgres`. */
   admin: pg.Client;
   superuserUrl: string;
-  client: Client;
+  temporal: Connection;
   close(): Promise<void>;
 }
 
@@ -44,7 +44,7 @@ export async function openServers({ folder, say }: Pick<BenchOptions, "folder" |
     settings,
     admin,
     superuserUrl,
-    client: new Client({ connection, namespace: settings.temporalNamespace }),
+    temporal: connection,
     async close() {
       await connection.close();
       await admin.end();

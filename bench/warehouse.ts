@@ -1,17 +1,19 @@
-import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { Client } from "@temporalio/client";
 import type pg from "pg";
 import { readPasswords } from "../cli/passwords.ts";
+import { openVault } from "../cli/session.ts";
 import { runWorkflow } from "../cli/workflow.ts";
 import { loadProject, loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
 import { sourceSpecs } from "../connectors/index.ts";
 import { BUILD_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId } from "../domain/ids.ts";
 import type { BuildInput, BuildReport, RunReport, SyncReport } from "../domain/runs.ts";
-import { createKeyFile } from "../privacy/keys.ts";
 import { createWarehouse } from "../warehouse/bootstrap.ts";
+import { dataConverter } from "../warehouse/data-converter.ts";
 import { openPool } from "../warehouse/database.ts";
 import type { Graph } from "../warehouse/models/graph.ts";
 import { loadProjectGraph } from "../warehouse/models/project-graph.ts";
+import type { Vault } from "../warehouse/vault.ts";
 import type { Bench } from "./bench.ts";
 import { profiled } from "./profile.ts";
 import { startWorker, type BenchWorker } from "./worker-process.ts";
@@ -27,6 +29,7 @@ export interface Measured<T> {
 export interface Warehouse {
   /** As the warehouse's owner. */
   pool: pg.Pool;
+  vault: Vault;
   graph(): Promise<Graph>;
   /** @param label names the profile, where profiles are taken */
   sync(source: string, label: string): Promise<Measured<SyncReport>>;
@@ -49,8 +52,13 @@ export async function openWarehouse(bench: Bench, project: string, { from }: { f
   await admin.query(`drop database if exists ${DATABASE} with (force)`);
   if (from !== undefined) await admin.query(`create database ${DATABASE} owner miette template ${from}`);
   const databaseUrl = await createWarehouse(superuserUrl, await readPasswords(settings.home));
-  if (!existsSync(settings.keyFile)) await createKeyFile(settings.keyFile);
   const pool = openPool(databaseUrl, { max: 2, name: "bench" });
+  const vault = await openVault(settings, pool);
+  const client = new Client({
+    connection: servers.temporal,
+    namespace: settings.temporalNamespace,
+    dataConverter: dataConverter(pool, vault),
+  });
   const worker: BenchWorker = await startWorker({
     ...servers.environment,
     MIETTE_PROJECT: project,
@@ -63,7 +71,7 @@ export async function openWarehouse(bench: Bench, project: string, { from }: { f
     await worker.resetPeak();
     return await profiled({ directory: options.profiles, label, worker, pool: admin, database: DATABASE }, async () => {
       const start = performance.now();
-      const report = await runWorkflow<T>(servers.client, type, { workflowId, input, summary: label, quiet: true });
+      const report = await runWorkflow<T>(client, type, { workflowId, input, summary: label, quiet: true });
       return { seconds: (performance.now() - start) / 1000, peakMemory: await worker.peakMemory(), report };
     });
   };
@@ -73,6 +81,7 @@ export async function openWarehouse(bench: Bench, project: string, { from }: { f
   };
   return {
     pool,
+    vault,
     graph: async () =>
       await loadProjectGraph(
         await loadSqlTree(join(PACKAGE_DIRECTORY, "sql"), project),

@@ -157,7 +157,7 @@ function withoutPassword(url: string): string {
 }
 
 /** A key is made for a vault without keys; for one that has them only the key that wrapped them will do. */
-async function openVault(settings: Settings, pool: pg.Pool): Promise<Vault> {
+export async function openVault(settings: Settings, pool: pg.Pool): Promise<Vault> {
   if (!existsSync(settings.keyFile) && !(await hasVaultKeys(pool))) await createKeyFile(settings.keyFile);
   return await Vault.open(pool, await openKeyFile(settings.keyFile, 1, settings.dataDirectory));
 }
