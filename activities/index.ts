@@ -1,4 +1,5 @@
 import { Context } from "@temporalio/activity";
+import type { Alert } from "../domain/alerts.ts";
 import type {
   BuildInput,
   BuildReport,
@@ -13,6 +14,8 @@ import type { Dependencies } from "./dependencies.ts";
 import { planSync } from "./plan-sync.ts";
 import { finishShares, syncUnit } from "./sync.ts";
 import * as build from "./build.ts";
+import * as health from "./health.ts";
+import type { Delivery } from "../warehouse/alerts.ts";
 
 /** All side effects of the workflows, by name. */
 export function createActivities(dependencies: Dependencies) {
@@ -28,6 +31,9 @@ export function createActivities(dependencies: Dependencies) {
       build.computeModels(dependencies, input),
     publishBuild: (input: { buildId: string }): Promise<Omit<BuildReport, "models">> =>
       build.publishBuild(dependencies, input),
+    checkHealth: (): Promise<Delivery[]> => health.checkHealth(dependencies),
+    raiseAlert: (input: Alert): Promise<void> => health.raiseAlert(dependencies, input),
+    deliver: (input: Delivery): Promise<void> => health.deliver(dependencies, input),
     /** Waits for a workflow that somebody else started, and gives its result. */
     awaitWorkflow: (input: { workflowId: string }): Promise<unknown> =>
       Context.current().client.workflow.getHandle(input.workflowId).result(),

@@ -1,7 +1,7 @@
 import { ScheduleOverlapPolicy, type Client, type ScheduleOptions, type ScheduleSummary } from "@temporalio/client";
 import type { Command } from "commander";
 import { UserError } from "../domain/errors.ts";
-import { syncWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
+import { HEALTH_WORKFLOW_ID, syncWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
 import type { Project, Schedule } from "../domain/project.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
@@ -18,9 +18,11 @@ export async function applySchedules(client: Client, project: Project): Promise<
   const existing = new Set((await listOwn(client)).map(({ scheduleId }) => scheduleId));
   const wanted = new Map(
     project.sources.flatMap(({ name, schedule }) =>
-      schedule ? [[syncWorkflowId(name), scheduleOptions(name, schedule, project)]] : [],
+      schedule ? [[syncWorkflowId(name), syncSchedule(name, schedule, project)]] : [],
     ) as [string, ScheduleOptions][],
   );
+  const { freshness, notify } = project;
+  if (freshness.length > 0 || notify.webhook || notify.smtp) wanted.set(HEALTH_WORKFLOW_ID, healthSchedule());
   for (const [scheduleId, options] of wanted) {
     if (existing.has(scheduleId)) {
       // What an operator did by hand, a pause and its note, stays.
@@ -39,7 +41,7 @@ export async function applySchedules(client: Client, project: Project): Promise<
   return applied;
 }
 
-function scheduleOptions(source: string, schedule: Schedule, project: Project): ScheduleOptions<never> {
+function syncSchedule(source: string, schedule: Schedule, project: Project): ScheduleOptions<never> {
   return {
     scheduleId: syncWorkflowId(source),
     spec: {
@@ -61,10 +63,27 @@ function scheduleOptions(source: string, schedule: Schedule, project: Project): 
   } as unknown as ScheduleOptions<never>;
 }
 
+/** Late by minutes is early enough to be told; what fails is told at once. */
+function healthSchedule(): ScheduleOptions {
+  return {
+    scheduleId: HEALTH_WORKFLOW_ID,
+    spec: { intervals: [{ every: "5m" }], jitter: "10s" },
+    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: "1m" },
+    action: {
+      type: "startWorkflow",
+      workflowType: "checkHealth",
+      workflowId: HEALTH_WORKFLOW_ID,
+      taskQueue: TASK_QUEUE,
+      args: [],
+      staticSummary: "freshness, checks, recoveries",
+    },
+  };
+}
+
 async function listOwn(client: Client): Promise<ScheduleSummary[]> {
   const own: ScheduleSummary[] = [];
   for await (const schedule of client.schedule.list()) {
-    if (schedule.scheduleId.startsWith("sync:")) own.push(schedule);
+    if (schedule.scheduleId.startsWith("sync:") || schedule.scheduleId === HEALTH_WORKFLOW_ID) own.push(schedule);
   }
   return own.toSorted((a, b) => a.scheduleId.localeCompare(b.scheduleId));
 }

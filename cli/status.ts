@@ -1,5 +1,8 @@
 import type { Command } from "commander";
+import { alertText } from "../domain/alerts.ts";
 import { stackStatus } from "../stack/stack.ts";
+import { openAlerts } from "../warehouse/alerts.ts";
+import { streamFreshness, type StreamFreshness } from "../warehouse/freshness.ts";
 import { martCounts, streamStatus, undeclaredFields } from "../warehouse/status.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
@@ -12,6 +15,13 @@ export function registerStatus(program: Command): void {
     .action(async (_options: unknown, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
         const servers = await stackStatus(session.settings.home);
+        const fresh = new Map(
+          (await streamFreshness(session.pool, session.project.freshness)).map((each) => [
+            `${each.source}.${each.stream}`,
+            each,
+          ]),
+        );
+        const alerts = await openAlerts(session.pool);
         const landed = new Map(
           (await streamStatus(session.pool)).map((each) => [`${each.source}.${each.stream}`, each]),
         );
@@ -26,6 +36,7 @@ export function registerStatus(program: Command): void {
               stream: `${name}.${stream.name}`,
               status: known?.status ?? "never synced",
               "last sync": known?.lastSyncAt ?? null,
+              freshness: freshnessOf(fresh.get(`${name}.${stream.name}`)),
               read: known?.rowsRead ?? 0,
               landed: (known?.inserted ?? 0) + (known?.updated ?? 0),
               quarantined: known?.rejected ?? 0,
@@ -36,7 +47,7 @@ export function registerStatus(program: Command): void {
         const waiting = await readAllWaiting(session.client);
         const undeclared = await undeclaredFields(session.pool);
         const mart = await martCounts(session.pool);
-        if (session.json) return console.log(JSON.stringify({ servers, streams, waiting, undeclared, mart }));
+        if (session.json) return console.log(JSON.stringify({ servers, streams, waiting, alerts, undeclared, mart }));
         if (servers) {
           const running = servers.services.map(
             ({ name, pid, restarts }) => `${name} (pid ${pid}${restarts ? `, restarted ${restarts}×` : ""})`,
@@ -45,6 +56,10 @@ export function registerStatus(program: Command): void {
         }
         printRows(streams, { json: false, empty: "The project declares no stream." });
         for (const { workflowId, reason } of waiting) console.log(`\n${workflowId} waits, and tries again: ${reason}`);
+        if (alerts.length > 0) {
+          console.log("\nWhat needs a person:");
+          for (const alert of alerts) console.log(`${alert.state}  ${alertText(alert)} (since ${alert.since})`);
+        }
         if (undeclared.length > 0) {
           console.log("\nFields that no schema declares, sealed until one does:");
           printRows(
@@ -64,4 +79,10 @@ export function registerStatus(program: Command): void {
 /** The code, and what the source's last failed sync said, which may have been another stream's. */
 function problemOf(code: string, reason: string | null | undefined): string {
   return reason ? `${code}: ${reason}` : code;
+}
+
+/** `ok`, `warning: nothing new for 7.3 h`; null where the project sets no limit. */
+function freshnessOf(known: StreamFreshness | undefined): string | null {
+  if (!known) return null;
+  return known.state === "ok" ? "ok" : `${known.state}: nothing new for ${Math.round(known.age / 360) / 10} h`;
 }

@@ -5,8 +5,10 @@ import { UserError } from "../domain/errors.ts";
 import type { Project } from "../domain/project.ts";
 import { fillEnvironment } from "./environment.ts";
 import { Findings } from "./findings.ts";
+import { readFreshness } from "./freshness.ts";
 import { type GoalBlock, readGoals } from "./goals.ts";
 import { type IdentifierBlock, identityRules } from "./identity.ts";
+import { type NotifyBlock, readNotify } from "./notify.ts";
 import type { Environment } from "./settings.ts";
 import { ConnectorConfigs, type ConnectorSpecs } from "./connector-config.ts";
 import { readSources, type SourceBlock } from "./sources.ts";
@@ -23,6 +25,7 @@ interface ProjectBlock {
   sources: Record<string, SourceBlock>;
   identity?: { identifiers: IdentifierBlock[] };
   goals?: GoalBlock[];
+  notify?: NotifyBlock;
 }
 
 let validateProject: ValidateFunction | undefined;
@@ -51,10 +54,12 @@ export async function readProject(directory: string, env: Environment, specs: Co
   );
   const identity = identityRules(findings.isSound(["identity"]) ? block.identity : undefined, fieldKinds, findings);
   const goals = findings.isSound(["goals"]) ? readGoals(block.goals ?? [], findings) : [];
+  const freshness = readFreshness(isObject(block.sources) ? block.sources : {}, findings);
+  const notify = readNotify(findings.isSound(["notify"]) ? (block.notify ?? {}) : {}, findings);
   findings.throwIfAny();
 
   const { name, currency, time_zone: timeZone, default_country: defaultCountry = null } = block as ProjectBlock;
-  return { name, directory: root, currency, timeZone, defaultCountry, sources, identity, goals };
+  return { name, directory: root, currency, timeZone, defaultCountry, sources, identity, goals, freshness, notify };
 }
 
 async function openProjectFile(root: string): Promise<YamlFile> {

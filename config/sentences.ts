@@ -18,6 +18,7 @@ const FORMAT_NAMES: Record<string, string> = {
   date: "a day, as in 2027-03-31",
   "date-time": "a point in time, as in 2027-03-31T12:00:00Z",
   uri: "a URL, as in https://example.org",
+  email: "an e-mail address, as in data-team@example.com",
   regex: "a regular expression of JavaScript",
 };
 

@@ -3,6 +3,7 @@ import { type Stream, type StreamMode } from "../domain/streams.ts";
 import type { Config, ConnectorConfigs } from "./connector-config.ts";
 import { cronFlaw } from "./cron.ts";
 import type { Findings } from "./findings.ts";
+import type { FreshnessBlock } from "./freshness.ts";
 import { SchemaReader } from "./schema-reader.ts";
 import type { SchemaFile } from "./stream-schema.ts";
 import { checkReferences, checkStream } from "./streams.ts";
@@ -13,6 +14,7 @@ export interface SourceBlock {
   config?: Config;
   default_country?: string;
   schedule?: Schedule;
+  freshness?: FreshnessBlock;
   streams?: Record<string, StreamBlock>;
 }
 
@@ -23,6 +25,7 @@ interface StreamBlock {
   version?: string;
   window?: string;
   schema: string;
+  freshness?: FreshnessBlock;
   reject_limit?: number;
   config?: Config;
 }

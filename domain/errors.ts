@@ -62,6 +62,7 @@ export type ErrorCode =
   | "build_superseded"
   | "key_missing"
   | "audit_broken"
+  | "notification_failed"
   | "internal";
 
 /** `miette.yaml:12 sources.shop: ` or an empty string where no place is known. */

@@ -7,6 +7,8 @@ export const WAITING_SIGNAL = "waiting";
 
 export const RUN_WORKFLOW_ID = "run";
 export const BUILD_WORKFLOW_ID = "build";
+/** Also the id of its schedule. */
+export const HEALTH_WORKFLOW_ID = "health";
 
 /** The workflow id of a source's sync, and the id of its schedule. */
 export function syncWorkflowId(source: string): string {

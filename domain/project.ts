@@ -15,6 +15,8 @@ export interface Project {
   sources: SourceDeclaration[];
   identity: IdentityRules;
   goals: Goal[];
+  freshness: FreshnessRule[];
+  notify: Notify;
 }
 
 export interface SourceDeclaration {
@@ -59,4 +61,37 @@ export interface Goal {
   start: { date: string; value: number } | null;
   /** Where the measure stands. */
   place: Place;
+}
+
+/** How long a stream may bring nothing new: the time since a record of it was inserted, updated or deleted. */
+export interface FreshnessRule {
+  source: string;
+  stream: string;
+  /** Seconds; null: no such limit. */
+  warnAfter: number | null;
+  errorAfter: number | null;
+}
+
+/** Where news that needs a person goes. Holds secrets, so it never enters a workflow or a log. */
+export interface Notify {
+  webhook: WebhookChannel | null;
+  smtp: SmtpChannel | null;
+}
+
+export interface WebhookChannel {
+  url: string;
+  /** `whsec_` and base64, by which messages are signed; null: unsigned. */
+  secret: string | null;
+}
+
+export interface SmtpChannel {
+  host: string;
+  port: number;
+  /** starttls: upgraded before anything is sent, or not sent; implicit: TLS from the first byte; none: on loopback only. */
+  tls: "starttls" | "implicit" | "none";
+  /** Null: without logging in. */
+  user: string | null;
+  password: string | null;
+  from: string;
+  to: string[];
 }

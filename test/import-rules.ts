@@ -15,8 +15,9 @@ const RULES: Record<string, Rule> = {
   privacy: { values: ["domain"] },
   identity: { values: ["domain"] },
   analytics: { values: ["domain"] },
+  notify: { values: ["domain"] },
   warehouse: { values: ["domain", "privacy", "identity", "analytics"] },
-  activities: { values: ["domain", "connectors", "privacy", "identity", "analytics", "warehouse"] },
+  activities: { values: ["domain", "connectors", "privacy", "identity", "analytics", "warehouse", "notify"] },
   workflows: { values: ["domain"], types: ["activities"] },
   "config.ts": { values: ["config", "domain"] },
   config: { values: ["domain"] },
@@ -58,6 +59,7 @@ function outside(own: string[]): Rule {
 /** Packages that only some may use as values; a package that is not here is free. */
 const PACKAGES: Record<string, string[]> = {
   knex: ["warehouse"],
+  nodemailer: ["notify"],
   "@temporalio/workflow": ["workflows"],
   "@temporalio/activity": ["activities"],
   "@temporalio/worker": ["worker.ts", "bundle.ts", "stack"],

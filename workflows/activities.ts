@@ -14,3 +14,14 @@ export const planning = proxyActivities<Activities>({ startToCloseTimeout: "2m",
 export function workingOn(summary: string): ActivityInterfaceFor<Activities> {
   return proxyActivities<Activities>({ startToCloseTimeout: "24h", heartbeatTimeout: "20s", retry, summary });
 }
+
+/** A look at the warehouse, and a note in it. Few attempts: the next scheduled check looks again. */
+export const health = proxyActivities<Activities>({
+  startToCloseTimeout: "30s",
+  retry: { ...retry, maximumAttempts: 3 },
+});
+
+/** @param summary who is told what, for the UI */
+export function telling(summary: string): ActivityInterfaceFor<Activities> {
+  return proxyActivities<Activities>({ startToCloseTimeout: "30s", retry: { ...retry, maximumAttempts: 3 }, summary });
+}

@@ -1,7 +1,8 @@
-import { defineSignal, setCurrentDetails, setHandler } from "@temporalio/workflow";
+import { defineSignal, setCurrentDetails, setHandler, workflowInfo } from "@temporalio/workflow";
 import type { BuildInput, BuildReport, ModelReport } from "../domain/runs.ts";
 import { planning, workingOn } from "./activities.ts";
 import { failureType } from "./failure-type.ts";
+import { reportFailure } from "./report-failure.ts";
 import { describeRun } from "./search-attributes.ts";
 
 const ATTEMPTS = 5;
@@ -17,10 +18,16 @@ export async function buildModels(input: BuildInput): Promise<BuildReport> {
     isAskedAgain = true;
   });
   let report: BuildReport;
-  do {
-    isAskedAgain = false;
-    report = await buildUndisturbed(input);
-  } while (isAskedAgain);
+  try {
+    do {
+      isAskedAgain = false;
+      report = await buildUndisturbed(input);
+    } while (isAskedAgain);
+  } catch (error) {
+    // Whoever builds by hand sees it.
+    if (workflowInfo().parent) await reportFailure("build", error);
+    throw error;
+  }
   return report;
 }
 

@@ -1,9 +1,10 @@
 import { ApplicationFailure, executeChild, isCancellation, rootCause, setCurrentDetails } from "@temporalio/workflow";
-import { BUILD_WORKFLOW_ID, syncWorkflowId } from "../domain/ids.ts";
+import { BUILD_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId } from "../domain/ids.ts";
 import type { BuildReport, RunReport, SyncReport } from "../domain/runs.ts";
 import { planning, workingOn } from "./activities.ts";
 import { buildModels } from "./build-models.ts";
 import { failureType } from "./failure-type.ts";
+import { reportFailure } from "./report-failure.ts";
 import { isAlreadyStarted } from "./request-build.ts";
 import { describeRun } from "./search-attributes.ts";
 import { syncSource } from "./sync-source.ts";
@@ -14,7 +15,10 @@ import { syncSource } from "./sync-source.ts";
  */
 export async function runPipeline(input: { full?: boolean }): Promise<RunReport> {
   describeRun({ kind: "run" });
-  const sources = await planning.listSources();
+  const sources = await planning.listSources().catch(async (error: unknown) => {
+    await reportFailure(RUN_WORKFLOW_ID, error);
+    throw error;
+  });
   const syncs: SyncReport[] = [];
   const failed: RunReport["failed"] = [];
   const show = (state: string): void =>

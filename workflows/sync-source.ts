@@ -1,7 +1,9 @@
-import { defineSignal, setCurrentDetails, setHandler } from "@temporalio/workflow";
+import { defineSignal, setCurrentDetails, setHandler, workflowInfo } from "@temporalio/workflow";
+import { syncWorkflowId } from "../domain/ids.ts";
 import type { StreamReport, SyncProgress, SyncReport, SyncSourceInput, SyncUnitInput } from "../domain/runs.ts";
 import { planning, workingOn } from "./activities.ts";
 import { failureType } from "./failure-type.ts";
+import { reportFailure } from "./report-failure.ts";
 import { requestBuild } from "./request-build.ts";
 import { describeRows, describeRun } from "./search-attributes.ts";
 import { SyncTable } from "./sync-table.ts";
@@ -10,6 +12,16 @@ const syncProgress = defineSignal<[SyncProgress[]]>("syncProgress");
 
 /** Lands what a source has now: its streams, and the windows or shares of each, in parallel, each resumable by itself. */
 export async function syncSource(input: SyncSourceInput): Promise<SyncReport> {
+  try {
+    return await landSource(input);
+  } catch (error) {
+    // Whoever syncs by hand sees it.
+    if (input.thenBuild || workflowInfo().parent) await reportFailure(syncWorkflowId(input.source), error);
+    throw error;
+  }
+}
+
+async function landSource(input: SyncSourceInput): Promise<SyncReport> {
   describeRun({ kind: "sync", source: input.source });
   const table = new SyncTable(setCurrentDetails);
   setHandler(syncProgress, (parts) => table.advance(parts));

@@ -1,0 +1,44 @@
+import { alertText, alertTitle, type AlertMessage } from "../domain/alerts.ts";
+import { CodedError } from "../domain/errors.ts";
+import type { WebhookChannel } from "../domain/project.ts";
+import { webhookHeaders } from "./standard-webhooks.ts";
+
+const PATIENCE_MS = 10_000;
+/** Answers that say "later": timeout, too early, too many requests, and whatever is wrong at the other end. */
+const LATER = new Set([408, 425, 429]);
+
+/**
+ * POSTs a message as JSON, with the headers of Standard Webhooks. A redirect is not followed, since it could lead the
+ * message anywhere.
+ * @throws CodedError `notification_failed`, retryable unless the receiver refuses the message for good
+ */
+export async function sendWebhook({ url, secret }: WebhookChannel, message: AlertMessage): Promise<void> {
+  const body = JSON.stringify({
+    type: `alert.${message.state}`,
+    timestamp: message.since,
+    data: { ...message, title: alertTitle(message), text: alertText(message) },
+  });
+  const headers = webhookHeaders(message.id, Math.floor(Date.now() / 1000), body, secret);
+  const status = await post(url, body, headers);
+  if (status >= 200 && status < 300) return;
+  throw new CodedError("notification_failed", `the webhook of notify answered with status ${status}`, {
+    retryable: status >= 500 || LATER.has(status),
+  });
+}
+
+async function post(url: string, body: string, headers: Record<string, string>): Promise<number> {
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body,
+      redirect: "manual",
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+    await response.body?.cancel();
+    return response.status;
+  } catch (cause) {
+    // The URL may hold a token, so it is not told.
+    throw new CodedError("notification_failed", "the webhook of notify can't be reached", { retryable: true, cause });
+  }
+}
