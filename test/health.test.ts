@@ -132,13 +132,13 @@ test("a channel that is away is told by a later check under the same id, and the
 
 test("a scheduled sync that stops at broken records tells so at once, without a value, and recovers with the next good sync", async () => {
   await people(...Array.from({ length: 1_200 }, (_, id) => `${id},${CANARY}`));
-  await expect(pipeline.sync({ source: "crm", thenBuild: true })).rejects.toThrow();
+  await expect(pipeline.sync({ source: "crm", thenBuild: true })).rejects.toThrow("Workflow execution failed");
   expect([...http.received.map(({ body }) => body.toString()), ...smtp.mails].join()).not.toContain(CANARY);
   expect(news()).toEqual({
     webhook: ["error sync:crm"],
     mails: ["[shop] error: sync:crm (too_many_rejects)"],
   });
-  await expect(pipeline.sync({ source: "crm", thenBuild: true })).rejects.toThrow();
+  await expect(pipeline.sync({ source: "crm", thenBuild: true })).rejects.toThrow("Workflow execution failed");
   expect(news().webhook).toEqual([]);
 
   await people("1,43");
@@ -149,7 +149,7 @@ test("a scheduled sync that stops at broken records tells so at once, without a 
 
 test("a sync by hand that fails tells the person who started it, and nobody else", async () => {
   await rm(join(directory, "people.csv"));
-  await expect(pipeline.sync({ source: "crm" })).rejects.toThrow();
+  await expect(pipeline.sync({ source: "crm" })).rejects.toThrow("Workflow execution failed");
   await check();
   expect(news().webhook).toEqual([]);
   await people("1,43");

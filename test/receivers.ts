@@ -67,6 +67,10 @@ export async function receiveMail(options: SMTPServerOptions = {}): Promise<{
   return {
     port: (listening.address() as AddressInfo).port,
     mails,
-    close: () => new Promise((resolve) => void server.close(() => resolve())),
+    async close() {
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+      });
+    },
   };
 }
