@@ -25,6 +25,16 @@ import { readPasswords, writePasswordFile } from "./passwords.ts";
  */
 export const WORKER_ARGUMENTS = ["--max-semi-space-size=64", "--import", "tsx", "worker.ts"];
 
+/** What of the settings a worker takes with it when it starts. */
+const WORKER_SETTINGS = [
+  "TEMPORAL_NAMESPACE",
+  "MIETTE_KEY_FILE",
+  "MIETTE_LOG_LEVEL",
+  "MIETTE_WORKFLOW_BUNDLE",
+  "MIETTE_WORKER_DEPLOYMENT",
+  "MIETTE_WORKER_BUILD_ID",
+];
+
 /** Options that every command takes. */
 export interface GlobalOptions {
   project?: string;
@@ -69,7 +79,9 @@ export async function withSession<T>(
   try {
     const demo = await prepareDemoStore(settings, stack);
     const environment = { ...ownEnvironment(), ...demo };
-    const project = await loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs, env: environment });
+    const watched = new Set(WORKER_SETTINGS);
+    const env = namesRead(environment, watched);
+    const project = await loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs, env });
     const { ownerUrl, analystUrl, shownUrl } = await prepareWarehouse(settings, stack);
     const pool = openPool(ownerUrl, { max: 4, name: "command" });
     closers.push(() => pool.end());
@@ -79,7 +91,7 @@ export async function withSession<T>(
     closers.push(() => analystPool.end());
     const connection = await Connection.connect({ address: stack.temporalAddress });
     closers.push(() => connection.close());
-    if (needs.worker) await startWorker(settings, stack, ownerUrl, environment);
+    if (needs.worker) await startWorker(settings, stack, ownerUrl, environment, [...watched]);
     return await work({
       settings,
       project,
@@ -162,13 +174,25 @@ export async function openVault(settings: Settings, pool: pg.Pool): Promise<Vaul
   return await Vault.open(pool, await openKeyFile(settings.keyFile, 1, settings.dataDirectory));
 }
 
+/** The environment, which notes the names that are asked of it. */
+function namesRead(environment: Record<string, string>, names: Set<string>): Record<string, string> {
+  return new Proxy(environment, {
+    get(target, name) {
+      if (typeof name === "string") names.add(name);
+      return Reflect.get(target, name) as unknown;
+    },
+  });
+}
+
 async function startWorker(
   settings: Settings,
   stack: Stack,
   ownerUrl: string,
   environment: Record<string, string>,
+  watched: string[],
 ): Promise<void> {
-  await stack.startProgram("worker", {
+  const outdated = await stack.startProgram("worker", {
+    watched,
     command: process.execPath,
     args: WORKER_ARGUMENTS,
     cwd: PACKAGE_DIRECTORY,
@@ -185,4 +209,9 @@ async function startWorker(
     log: "worker.log",
     readyWithin: 60_000,
   });
+  if (outdated.length > 0) {
+    console.error(
+      `The running worker has other values of ${outdated.join(", ")} than this command; miette down, and the next command starts it with these.`,
+    );
+  }
 }

@@ -5,10 +5,20 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { CodedError } from "../domain/errors.ts";
+import { CodedError, UserError } from "../domain/errors.ts";
 import { ownEnvironment } from "./environment.ts";
 import { openLog } from "./logs.ts";
-import { type Need, onMessage, type Ready, type Reply, send, type StackStatus, unpackError } from "./messages.ts";
+import {
+  type Need,
+  onMessage,
+  OTHER_VERSION,
+  PROTOCOL,
+  type Ready,
+  type Reply,
+  send,
+  type StackStatus,
+  unpackError,
+} from "./messages.ts";
 import { describeExit, type Exit, exitOf } from "./process.ts";
 import { closeOf, connectTo, PROCESSES, runFolder, socketPath } from "./run-folder.ts";
 
@@ -37,6 +47,7 @@ interface Wanted {
  * the same. The link keeps this process alive until {@link Link.leave}.
  *
  * @param say called with one sentence per event: a download, a restart
+ * @throws UserError when the supervisor is another version's
  */
 export async function openLink(home: string, say: (line: string) => void): Promise<Link> {
   const wanted = new Map<number, Wanted>();
@@ -46,7 +57,7 @@ export async function openLink(home: string, say: (line: string) => void): Promi
   let isOver = false;
   let socket: Socket;
   let closed: Promise<void>;
-  let tellLeased = (): void => undefined;
+  let tellLeased = (_protocol: number | undefined): void => undefined;
   let tellEnded = (): void => undefined;
   const ended = new Promise<void>((resolve) => (tellEnded = resolve));
   let tellDetached = (): void => undefined;
@@ -54,7 +65,7 @@ export async function openLink(home: string, say: (line: string) => void): Promi
   const receive = (reply: Reply): void => {
     if (reply.type === "line") say(reply.line);
     if (reply.type === "detached") tellDetached();
-    if (reply.type === "leased") tellLeased();
+    if (reply.type === "leased") tellLeased(reply.protocol);
     if (reply.type === "ready") wanted.get(reply.id)?.resolve(reply.ready);
     if (reply.type === "failed") {
       wanted.get(reply.id)?.reject(unpackError(reply.error));
@@ -74,10 +85,22 @@ export async function openLink(home: string, say: (line: string) => void): Promi
     while (!isLeased) {
       socket = await connectOrStart(home);
       closed = closeOf(socket);
-      const leased = new Promise<void>((resolve) => (tellLeased = () => resolve(void (isLeased = true))));
+      let protocol: number | undefined;
+      const leased = new Promise<void>((resolve) => {
+        tellLeased = (theirs) => {
+          protocol = theirs;
+          isLeased = true;
+          resolve();
+        };
+      });
       onMessage<Reply>(socket, receive);
-      send(socket, { type: "lease" });
+      send(socket, { type: "lease", protocol: PROTOCOL });
       await Promise.race([leased, closed]);
+      if (isLeased && protocol !== PROTOCOL) {
+        isOver = true;
+        socket.destroy();
+        throw new UserError(OTHER_VERSION);
+      }
     }
     // The command left while there was no supervisor.
     if (isOver) return void socket!.destroy();

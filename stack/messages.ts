@@ -4,6 +4,15 @@ import type { PostgresOptions } from "./postgres.ts";
 import type { ProcessOptions } from "./program.ts";
 import type { TemporalOptions } from "./temporal.ts";
 
+/**
+ * Which messages these are. A command and a supervisor of different numbers do not understand each other: it rises with
+ * every change of them and of what they carry. `status` and `stop` stay as they are, so that `miette down` always works.
+ */
+export const PROTOCOL = 2;
+
+export const OTHER_VERSION =
+  "the servers of this home were started by another version of miette; stop them with miette down, then run the command again.";
+
 /** What a command wants to run while it is there. Equal names are one server, shared by all who want it. */
 export type Need =
   | { kind: "postgres"; name: string; options: PostgresOptions }
@@ -15,6 +24,8 @@ export interface Ready {
   url: string | null;
   /** Temporal's web interface. */
   uiUrl: string | null;
+  /** Of a program that runs already: the watched variables of which it has another value than was asked for. */
+  outdated: string[];
 }
 
 export interface ServiceStatus {
@@ -35,7 +46,7 @@ export interface StackStatus {
 
 /** From a command to the supervisor. The lease is bound to the connection, so it ends with the process that holds it. */
 export type Request =
-  | { type: "lease" }
+  | { type: "lease"; protocol?: number }
   | { type: "need"; id: number; need: Need }
   | { type: "detach" }
   | { type: "status" }
@@ -43,7 +54,7 @@ export type Request =
   | { type: "stop" };
 
 export type Reply =
-  | { type: "leased" }
+  | { type: "leased"; protocol?: number }
   | { type: "ready"; id: number; ready: Ready }
   | { type: "failed"; id: number; error: SentError }
   | { type: "detached" }

@@ -11,6 +11,8 @@ export interface ProcessOptions {
   cwd: string;
   /** Its whole environment. */
   env: Record<string, string>;
+  /** Names of the variables of which a command should know whether a program that runs already has other values. */
+  watched: string[];
   /** Folder of its log, and the log's name. */
   logs: string;
   log: string;

@@ -1,13 +1,14 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import pg from "pg";
 import { expect, onTestFinished, test } from "vitest";
 import { temporaryHome } from "../test/home.ts";
 import { freePort, requireFreePort } from "./ports.ts";
 import { identifyProcess, isRunning } from "./process.ts";
+import { runFolder, socketPath } from "./run-folder.ts";
 import { attachStack, type Stack, type StackSettings, stackStatus, stopStack } from "./stack.ts";
 import { isServing } from "./temporal.ts";
 
@@ -138,6 +139,7 @@ test("detached servers and programs stay until they are stopped, which other com
     args: ["-e", script],
     cwd: "/",
     env: {},
+    watched: [],
     log: "program.log",
     readyWithin: 20_000,
   });
@@ -163,7 +165,8 @@ test("detached servers and programs stay until they are stopped, which other com
 test("a program that ends before it is ready is an error that names its log", async () => {
   const settings = { ...(await newHomeWithoutTemporal()), databaseUrl: "postgres://127.0.0.1:1/none" };
   const stack = await attachStack(settings, silent);
-  const program = { command: process.execPath, args: ["-e", "process.exit(3)"], cwd: "/", env: {}, log: "program.log" };
+  const own = { command: process.execPath, args: ["-e", "process.exit(3)"], cwd: "/", log: "program.log" };
+  const program = { ...own, env: {}, watched: [] };
   await expect(stack.startProgram("The program", { ...program, readyWithin: 20_000 })).rejects.toThrow(
     `The program ended with exit code 3 while starting; its log ${settings.home}/logs/program.log tells why.`,
   );
@@ -234,6 +237,7 @@ test("a command that needs a server which is about to end has it started anew", 
     args: ["-e", script],
     cwd: "/",
     env: {},
+    watched: [],
     log: "program.log",
     readyWithin: 20_000,
   });
@@ -242,4 +246,48 @@ test("a command that needs a server which is about to end has it started anew", 
   await leaving;
   expect(await answer({ ...second, superuserUrl })).toEqual({ one: 1 });
   await second.stop();
+});
+
+test("a program that runs already tells of which watched variables it has other values", async () => {
+  const settings = { ...(await newHomeWithoutTemporal()), databaseUrl: "postgres://127.0.0.1:1/none" };
+  const stack = await attachStack(settings, silent);
+  const script = 'process.on("SIGTERM", () => process.exit()); process.send("ready");';
+  const program = {
+    command: process.execPath,
+    args: ["-e", script],
+    cwd: "/",
+    log: "program.log",
+    readyWithin: 20_000,
+  };
+  const start = (env: Record<string, string>) =>
+    stack.startProgram("The program", { ...program, env, watched: ["PASSWORD", "REGION"] });
+  expect(await start({ PASSWORD: "old", TERM: "xterm" })).toEqual([]);
+  expect(await start({ PASSWORD: "old", TERM: "dumb" })).toEqual([]);
+  expect(await start({ PASSWORD: "new", REGION: "eu" })).toEqual(["PASSWORD", "REGION"]);
+  await stack.stop();
+});
+
+test("a command and a supervisor of another version are told apart, and none waits for the other", async () => {
+  const settings = { ...(await newHomeWithoutTemporal()), databaseUrl: "postgres://127.0.0.1:1/none" };
+  const sentence = "were started by another version of miette; stop them with miette down";
+  await runFolder(settings.home);
+  const path = await socketPath(settings.home);
+  // As supervisors answered before there were versions: with a lease to whoever asked.
+  const old = createServer((socket) => socket.on("data", () => socket.write('{"type":"leased"}\n'))).listen(path);
+  await once(old, "listening");
+  await expect(attachStack(settings, silent)).rejects.toThrow(sentence);
+  old.close();
+  await once(old, "close");
+  await rm(path, { force: true });
+
+  const stack = await attachStack(settings, silent);
+  const command = connect(path);
+  let heard = "";
+  command.setEncoding("utf8").on("data", (text: string) => (heard += text));
+  command.write('{"type":"lease"}\n');
+  await expect.poll(() => heard).toContain('{"type":"stopping"}');
+  expect(heard).toContain(sentence);
+  command.destroy();
+  expect(await stackStatus(settings.home)).toMatchObject({ users: 1 });
+  await stack.stop();
 });

@@ -32,9 +32,10 @@ export interface Stack {
   startCluster(cluster: { name: string; folder: string; port: number; portVariable: string }): Promise<string>;
   /**
    * Runs a program beside the servers (the worker), started again when it dies, in a process group of its own. Commands
-   * that give the same name share one. Resolves when it has said that it is ready.
+   * that give the same name share one. Resolves when it has said that it is ready, with the names of the watched variables
+   * of which it has other values, since it was started for another command.
    */
-  startProgram(name: string, program: Omit<ProcessOptions, "logs">): Promise<void>;
+  startProgram(name: string, program: Omit<ProcessOptions, "logs">): Promise<string[]>;
   /** What runs now stays when this command has gone, until {@link stopStack}. */
   detach(): Promise<void>;
   /** Leaves; resolves when everything that nobody else uses has ended in order. */
@@ -86,7 +87,7 @@ export async function attachStack(settings: StackSettings, say: (line: string) =
       uiUrl,
       startCluster: ({ name, folder, ...rest }) => cluster(name, folder, rest),
       async startProgram(name, program) {
-        await link.need({ kind: "program", name, options: { ...program, logs } });
+        return (await link.need({ kind: "program", name, options: { ...program, logs } })).outdated;
       },
       detach: () => link.detach(),
       stop: () => link.leave(),

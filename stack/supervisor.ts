@@ -6,7 +6,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CACHE_FOLDER, SEARCH_PATH } from "./environment.ts";
 import { type KeptServer, keepRunning } from "./keep.ts";
 import { claimLock } from "./lock.ts";
-import { type Need, onMessage, packError, type Ready, type Request, send } from "./messages.ts";
+import {
+  type Need,
+  onMessage,
+  OTHER_VERSION,
+  packError,
+  PROTOCOL,
+  type Ready,
+  type Request,
+  send,
+} from "./messages.ts";
 import { startPostgres } from "./postgres.ts";
 import { type EndSteps, endProcess, type ProcessIdentity, type RunningServer } from "./process.ts";
 import { startProgram } from "./program.ts";
@@ -66,7 +75,7 @@ function accept(socket: Socket): void {
     void release(socket);
   });
   onMessage<Request>(socket, (request) => {
-    if (request.type === "lease") lease(socket);
+    if (request.type === "lease") lease(socket, request.protocol);
     if (request.type === "need") void serve(socket, request.id, request.need);
     if (request.type === "leave") void release(socket).then(() => socket.end());
     if (request.type === "stop") void endAll();
@@ -75,10 +84,14 @@ function accept(socket: Socket): void {
   });
 }
 
-function lease(socket: Socket): void {
+function lease(socket: Socket, protocol: number | undefined): void {
   if (isEnding) return;
-  leases.add(socket);
-  send(socket, { type: "leased" });
+  if (protocol === PROTOCOL) leases.add(socket);
+  send(socket, { type: "leased", protocol: PROTOCOL });
+  if (protocol !== undefined) return;
+  // A command from before the numbers would wait for ever; this is how it hears that there is nothing to wait for.
+  send(socket, { type: "line", line: OTHER_VERSION });
+  send(socket, { type: "stopping" });
 }
 
 async function serve(socket: Socket, id: number, need: Need): Promise<void> {
@@ -108,7 +121,12 @@ async function hold(socket: Socket, need: Need): Promise<Ready> {
     throw error;
   }
   const { url = null, uiUrl = null } = service.server.current();
-  return { url, uiUrl };
+  return { url, uiUrl, outdated: outdatedNames(service.need, need) };
+}
+
+function outdatedNames(running: Need, asked: Need): string[] {
+  if (running.kind !== "program" || asked.kind !== "program") return [];
+  return asked.options.watched.filter((name) => running.options.env[name] !== asked.options.env[name]);
 }
 
 async function start(need: Need): Promise<Started> {
