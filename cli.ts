@@ -5,6 +5,7 @@ import { registerDiscover } from "./cli/discover.ts";
 import { registerDoctor } from "./cli/doctor.ts";
 import { registerGenerate } from "./cli/generate.ts";
 import { registerInit } from "./cli/init.ts";
+import { registerKeys } from "./cli/keys.ts";
 import { registerLineage } from "./cli/lineage.ts";
 import { registerQuarantine } from "./cli/quarantine.ts";
 import { registerQuery } from "./cli/query.ts";
@@ -40,6 +41,7 @@ for (const register of [
   registerReport,
   registerSegment,
   registerAudit,
+  registerKeys,
 ]) {
   register(program);
 }

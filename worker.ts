@@ -9,7 +9,7 @@ import { loadProject, loadSettings, loadSqlTree } from "./config.ts";
 import { sources, sourceSpecs } from "./connectors/index.ts";
 import { UserError } from "./domain/errors.ts";
 import { TASK_QUEUE } from "./domain/ids.ts";
-import { openKeyFile } from "./privacy/keys.ts";
+import { keyRingOf } from "./privacy/key-ring.ts";
 import { dataConverter } from "./warehouse/data-converter.ts";
 import { openPool } from "./warehouse/database.ts";
 import { Vault } from "./warehouse/vault.ts";
@@ -36,7 +36,8 @@ Runtime.install({
 });
 
 const pool = openPool(settings.databaseUrl, { max: 16, name: "worker" });
-const vault = await Vault.open(pool, await openKeyFile(settings.keyFile, 1, settings.dataDirectory));
+const keys = keyRingOf(settings);
+const vault = await Vault.open(pool, keys);
 const connection = await NativeConnection.connect({ address: settings.temporalAddress });
 const worker = await Worker.create({
   connection,
@@ -60,6 +61,7 @@ const worker = await Worker.create({
   activities: createActivities({
     pool,
     vault,
+    keys,
     sources,
     log,
     loadSql: () => loadSqlTree(fileURLToPath(new URL("./sql/", import.meta.url)), settings.projectDirectory),

@@ -2,6 +2,7 @@ import type { Pool } from "pg";
 import type { Logger } from "pino";
 import type { Source } from "../connectors/connector.ts";
 import type { Project } from "../domain/project.ts";
+import type { KeyEncryption } from "../privacy/keys.ts";
 import type { ModelFile } from "../warehouse/models/syntax.ts";
 import type { Vault } from "../warehouse/vault.ts";
 
@@ -9,6 +10,7 @@ import type { Vault } from "../warehouse/vault.ts";
 export interface Dependencies {
   pool: Pool;
   vault: Vault;
+  keys: KeyEncryption;
   /** The project as its files stand now: a changed miette.yaml counts from the next activity on. */
   loadProject(): Promise<Project>;
   /** The project's SQL laid over the package's, as the files stand now. */

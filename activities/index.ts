@@ -11,6 +11,7 @@ import type {
   SyncUnitInput,
 } from "../domain/runs.ts";
 import type { Dependencies } from "./dependencies.ts";
+import { keyActivities } from "./keys.ts";
 import { planSync } from "./plan-sync.ts";
 import { finishShares, syncUnit } from "./sync.ts";
 import * as build from "./build.ts";
@@ -37,6 +38,7 @@ export function createActivities(dependencies: Dependencies) {
     /** Waits for a workflow that somebody else started, and gives its result. */
     awaitWorkflow: (input: { workflowId: string }): Promise<unknown> =>
       Context.current().client.workflow.getHandle(input.workflowId).result(),
+    ...keyActivities(dependencies),
   };
 }
 

@@ -23,7 +23,7 @@ export async function openServers({ folder, say }: Pick<BenchOptions, "folder" |
   const {
     DATABASE_URL: _warehouse,
     TEMPORAL_ADDRESS: _temporal,
-    MIETTE_KEY_FILE: _key,
+    MIETTE_KEY_FOLDER: _keys,
     ...inherited
   } = ownEnvironment();
   const environment: Record<string, string> = {

@@ -2,18 +2,18 @@ import { join } from "node:path";
 import { Client } from "@temporalio/client";
 import type pg from "pg";
 import { readPasswords } from "../cli/passwords.ts";
-import { openVault } from "../cli/session.ts";
 import { runWorkflow } from "../cli/workflow.ts";
 import { loadProject, loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
 import { sourceSpecs } from "../connectors/index.ts";
 import { BUILD_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId } from "../domain/ids.ts";
 import type { BuildInput, BuildReport, RunReport, SyncReport } from "../domain/runs.ts";
+import { keyRingOf } from "../privacy/key-ring.ts";
 import { createWarehouse } from "../warehouse/bootstrap.ts";
 import { dataConverter } from "../warehouse/data-converter.ts";
 import { openPool } from "../warehouse/database.ts";
 import type { Graph } from "../warehouse/models/graph.ts";
 import { loadProjectGraph } from "../warehouse/models/project-graph.ts";
-import type { Vault } from "../warehouse/vault.ts";
+import { Vault } from "../warehouse/vault.ts";
 import type { Bench } from "./bench.ts";
 import { profiled } from "./profile.ts";
 import { startWorker, type BenchWorker } from "./worker-process.ts";
@@ -53,7 +53,7 @@ export async function openWarehouse(bench: Bench, project: string, { from }: { f
   if (from !== undefined) await admin.query(`create database ${DATABASE} owner miette template ${from}`);
   const databaseUrl = await createWarehouse(superuserUrl, await readPasswords(settings.home));
   const pool = openPool(databaseUrl, { max: 2, name: "bench" });
-  const vault = await openVault(settings, pool);
+  const vault = await Vault.open(pool, keyRingOf(settings));
   const client = new Client({
     connection: servers.temporal,
     namespace: settings.temporalNamespace,

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import type { Settings } from "../config.ts";
 import type { Source } from "../connectors/connector.ts";
 import { sources } from "../connectors/index.ts";
+import { keyRingOf } from "../privacy/key-ring.ts";
 import { settingsOf, withSession, type GlobalOptions, type Session } from "./session.ts";
 
 const LEAST_FREE_BYTES = 1 << 30;
@@ -48,7 +49,7 @@ async function examineRunning(options: GlobalOptions): Promise<Finding[]> {
         "models",
         async () => `${(await session.graph()).steps.length} steps, ${(await session.graph()).checks.length} checks`,
       ),
-      { what: "key file", isWell: true, detail: session.settings.keyFile },
+      { what: "keys", isWell: true, detail: keyRingOf(session.settings).place },
       ...(await Promise.all(
         session.project.sources.map(({ name }) => examine(`source ${name}`, () => reach(session, name))),
       )),

@@ -6,7 +6,7 @@ import { loadProject, loadSettings, loadSqlTree, PACKAGE_DIRECTORY, type Setting
 import { sourceSpecs } from "../connectors/index.ts";
 import { UserError } from "../domain/errors.ts";
 import type { Project } from "../domain/project.ts";
-import { createKeyFile, openKeyFile } from "../privacy/keys.ts";
+import { keyRingOf } from "../privacy/key-ring.ts";
 import { ownEnvironment } from "../stack/environment.ts";
 import { attachStack, type Stack } from "../stack/stack.ts";
 import { createWarehouse } from "../warehouse/bootstrap.ts";
@@ -15,7 +15,7 @@ import { openPool } from "../warehouse/database.ts";
 import { migrate } from "../warehouse/migrate.ts";
 import type { Graph } from "../warehouse/models/graph.ts";
 import { loadProjectGraph } from "../warehouse/models/project-graph.ts";
-import { claimForProject, hasVaultKeys } from "../warehouse/project-claim.ts";
+import { claimForProject } from "../warehouse/project-claim.ts";
 import { Vault } from "../warehouse/vault.ts";
 import { readPasswords, writePasswordFile } from "./passwords.ts";
 
@@ -28,7 +28,9 @@ export const WORKER_ARGUMENTS = ["--max-semi-space-size=64", "--import", "tsx", 
 /** What of the settings a worker takes with it when it starts. */
 const WORKER_SETTINGS = [
   "TEMPORAL_NAMESPACE",
-  "MIETTE_KEY_FILE",
+  "MIETTE_KEY_FOLDER",
+  "MIETTE_KEY_GENERATIONS",
+  "MIETTE_KMS_PROGRAM",
   "MIETTE_LOG_LEVEL",
   "MIETTE_WORKFLOW_BUNDLE",
   "MIETTE_WORKER_DEPLOYMENT",
@@ -86,7 +88,7 @@ export async function withSession<T>(
     const pool = openPool(ownerUrl, { max: 4, name: "command" });
     closers.push(() => pool.end());
     await claimForProject(pool, project.name);
-    const vault = await openVault(settings, pool);
+    const vault = await Vault.open(pool, keyRingOf(settings));
     const analystPool = openPool(analystUrl, { max: 2, name: "analyst" });
     closers.push(() => analystPool.end());
     const connection = await Connection.connect({ address: stack.temporalAddress });
@@ -168,12 +170,6 @@ function withoutPassword(url: string): string {
   return shown.href;
 }
 
-/** A key is made for a vault without keys; for one that has them only the key that wrapped them will do. */
-export async function openVault(settings: Settings, pool: pg.Pool): Promise<Vault> {
-  if (!existsSync(settings.keyFile) && !(await hasVaultKeys(pool))) await createKeyFile(settings.keyFile);
-  return await Vault.open(pool, await openKeyFile(settings.keyFile, 1, settings.dataDirectory));
-}
-
 /** The environment, which notes the names that are asked of it. */
 function namesRead(environment: Record<string, string>, names: Set<string>): Record<string, string> {
   return new Proxy(environment, {
@@ -201,7 +197,8 @@ async function startWorker(
       MIETTE_HOME: settings.home,
       MIETTE_PROJECT: settings.projectDirectory,
       // Relative to the folder of this command, which is not the worker's.
-      MIETTE_KEY_FILE: settings.keyFile,
+      MIETTE_KEY_FOLDER: settings.keyFolder,
+      MIETTE_KMS_PROGRAM: settings.kmsProgram ?? "",
       MIETTE_WORKFLOW_BUNDLE: settings.workflowBundle ?? "",
       DATABASE_URL: ownerUrl,
       TEMPORAL_ADDRESS: stack.temporalAddress,

@@ -19,7 +19,9 @@ describe("settings", () => {
       temporalAddress: null,
       temporalNamespace: "default",
       logLevel: "info",
-      keyFile: "/checkout/.miette/keys/generation-1.key",
+      keyFolder: "/checkout/.miette/keys",
+      keyGenerations: null,
+      kmsProgram: null,
       workflowBundle: null,
       workerVersion: null,
     });
@@ -38,7 +40,7 @@ describe("settings", () => {
       MIETTE_WORKER_BUILD_ID: "2026-01-31.4",
     });
     expect(read.home).toBe("/srv/miette");
-    expect(read.keyFile).toBe("/srv/miette/keys/generation-1.key");
+    expect(read.keyFolder).toBe("/srv/miette/keys");
     expect(read.dataDirectory).toBe("/srv/miette/postgres");
     expect(read.projectDirectory).toBe("/srv/shop");
     expect(read.postgresPort).toBe(5000);
@@ -48,6 +50,25 @@ describe("settings", () => {
     expect(read.logLevel).toBe("debug");
     expect(read.workflowBundle).toBe("/app/dist/workflows.js");
     expect(read.workerVersion).toEqual({ deploymentName: "miette", buildId: "2026-01-31.4" });
+  });
+
+  it("take the keys from files, from the environment, or from a key management service, and never say a byte of them", () => {
+    const hex = "0f".repeat(32);
+    expect(settings({ MIETTE_KEY_FOLDER: "/run/keys" }).keyFolder).toBe("/run/keys");
+    expect(settings({ MIETTE_KEY_GENERATIONS: `1:${hex}, 2:${"a".repeat(64)}` }).keyGenerations).toEqual(
+      new Map([
+        [1, Buffer.alloc(32, 15)],
+        [2, Buffer.alloc(32, 0xaa)],
+      ]),
+    );
+    expect(settings({ MIETTE_KMS_PROGRAM: "/opt/kms" }).kmsProgram).toBe("/opt/kms");
+    for (const wrong of [hex, `1:${hex.slice(2)}`, `1:${hex},1:${hex}`, `0:${hex}`]) {
+      expect(() => settings({ MIETTE_KEY_GENERATIONS: wrong })).toThrow("MIETTE_KEY_GENERATIONS: must be keys as in");
+      expect(() => settings({ MIETTE_KEY_GENERATIONS: wrong })).not.toThrow("0f0f");
+    }
+    expect(() => settings({ MIETTE_KEY_GENERATIONS: `1:${hex}`, MIETTE_KMS_PROGRAM: "/opt/kms" })).toThrow(
+      "second place",
+    );
   });
 
   it("keep the state of a project in its own folder, unless a home is named", () => {

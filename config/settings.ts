@@ -24,8 +24,12 @@ export interface Settings {
   temporalAddress: string | null;
   temporalNamespace: string;
   logLevel: (typeof LOG_LEVELS)[number];
-  /** Absolute path of the file with the key generation that wraps all other keys. */
-  keyFile: string;
+  /** Absolute path of the folder with a file per generation of the keys that wrap all others. */
+  keyFolder: string;
+  /** The same keys from the environment instead of files; null: files. */
+  keyGenerations: ReadonlyMap<number, Buffer> | null;
+  /** Absolute path of the program before a key management service; null: none. */
+  kmsProgram: string | null;
   /** Absolute path of a bundle of the workflows made by `npm run bundle`; null: the worker bundles them as it starts. */
   workflowBundle: string | null;
   /** The version as which a worker registers with Temporal's worker deployments; null: unversioned. */
@@ -90,7 +94,14 @@ export function readSettings(env: Environment, packageDirectory: string): Settin
     ),
     temporalNamespace: env.TEMPORAL_NAMESPACE || "default",
     logLevel: read<Settings["logLevel"]>("MIETTE_LOG_LEVEL", "info", parseLogLevel, `one of ${LOG_LEVELS.join(", ")}`),
-    keyFile: resolve(env.MIETTE_KEY_FILE || join(home, "keys", "generation-1.key")),
+    keyFolder: resolve(env.MIETTE_KEY_FOLDER || join(home, "keys")),
+    keyGenerations: read<Settings["keyGenerations"]>(
+      "MIETTE_KEY_GENERATIONS",
+      null,
+      parseKeys,
+      "keys as in 1:<64 hex digits>,2:<64 hex digits>, each generation once",
+    ),
+    kmsProgram: env.MIETTE_KMS_PROGRAM ? resolve(env.MIETTE_KMS_PROGRAM) : null,
     workflowBundle: env.MIETTE_WORKFLOW_BUNDLE ? resolve(env.MIETTE_WORKFLOW_BUNDLE) : null,
     workerVersion: null,
   };
@@ -110,6 +121,13 @@ export function readSettings(env: Environment, packageDirectory: string): Settin
   else if (env.MIETTE_WORKER_DEPLOYMENT && !env.MIETTE_WORKER_BUILD_ID) {
     errors.push(new UserError("is needed beside MIETTE_WORKER_DEPLOYMENT.", { key: "MIETTE_WORKER_BUILD_ID" }));
   }
+  if (settings.keyGenerations && settings.kmsProgram) {
+    errors.push(
+      new UserError("names a second place of keys beside MIETTE_KMS_PROGRAM; unset one.", {
+        key: "MIETTE_KEY_GENERATIONS",
+      }),
+    );
+  }
   if (errors.length) throw new UserErrors(errors);
   return settings;
 }
@@ -127,6 +145,16 @@ function parseDatabaseUrl(text: string): string | null {
 function parseAddress(text: string): string | null {
   const [, port] = /^(?:[\w.-]+|\[[0-9a-f:]+\]):(\d+)$/i.exec(text) ?? [];
   return port !== undefined && parsePort(port) !== null ? text : null;
+}
+
+function parseKeys(text: string): ReadonlyMap<number, Buffer> | null {
+  const keys = new Map<number, Buffer>();
+  for (const part of text.split(",")) {
+    const [, generation, hex] = /^([1-9]\d{0,8}):([0-9a-f]{64})$/i.exec(part.trim()) ?? [];
+    if (!generation || !hex || keys.has(Number(generation))) return null;
+    keys.set(Number(generation), Buffer.from(hex, "hex"));
+  }
+  return keys;
 }
 
 function parseLogLevel(text: string): Settings["logLevel"] | null {

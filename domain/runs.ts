@@ -106,3 +106,11 @@ export interface RunReport {
   failed: { source: string; code: string; reason: string }[];
   build: BuildReport | null;
 }
+
+export interface KeyRotationReport {
+  /** The generation that wraps now. */
+  generation: number;
+  destroyed: number[];
+  /** Keys that were opened under it. */
+  keys: number;
+}

@@ -1,9 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type pg from "pg";
-import { createKeyFile, openKeyFile, type KeyEncryption } from "../privacy/keys.ts";
+import { UserError } from "../domain/errors.ts";
+import { KeyRing } from "../privacy/keys.ts";
 import type { StreamReport } from "../domain/runs.ts";
 import type { Stream, StreamSchema } from "../domain/streams.ts";
 import { finishSync } from "../warehouse/landing/finish.ts";
@@ -12,15 +10,31 @@ import { planStream } from "../warehouse/landing/plan.ts";
 import { beginSync, type BeginSync } from "../warehouse/landing/sync.ts";
 import { Vault } from "../warehouse/vault.ts";
 
-let encryption: Promise<KeyEncryption> | undefined;
+/** Generations made as they are asked for, and gone with the process. */
+const generations = new Map<number, Buffer>();
+export const testKeys = new KeyRing({
+  place: "memory",
+  async read(generation) {
+    const key = generations.get(generation);
+    if (!key) throw new UserError(`generation ${generation} is gone`);
+    return key;
+  },
+  async create(generation) {
+    if (!generations.has(generation)) generations.set(generation, randomBytes(32));
+  },
+  async destroy(generation) {
+    generations.delete(generation);
+  },
+});
 
 /**
  * A vault under this process's key file.
  * @param sameKeysAs another database whose keys it takes over, so that equal values have equal tokens in both
  */
 export async function openTestVault(pool: pg.Pool, sameKeysAs?: pg.Pool): Promise<Vault> {
-  encryption ??= makeKey();
   if (sameKeysAs) {
+    await testKeys.createGeneration(1);
+    await pool.query("insert into vault.generations (generation, status) values (1, 'current')");
     const { rows } = await sameKeysAs.query("select purpose, version, generation, wrapped_key from vault.keys");
     for (const { purpose, version, generation, wrapped_key } of rows as Record<string, unknown>[]) {
       await pool.query("insert into vault.keys (purpose, version, generation, wrapped_key) values ($1, $2, $3, $4)", [
@@ -31,17 +45,7 @@ export async function openTestVault(pool: pg.Pool, sameKeysAs?: pg.Pool): Promis
       ]);
     }
   }
-  return await Vault.open(pool, await encryption);
-}
-
-async function makeKey(): Promise<KeyEncryption> {
-  const directory = await mkdtemp(join(tmpdir(), "miette-key-"));
-  await chmod(directory, 0o700);
-  const path = join(directory, "generation-1.key");
-  await createKeyFile(path);
-  const key = await openKeyFile(path, 1, join(directory, "data"));
-  await rm(directory, { recursive: true });
-  return key;
+  return await Vault.open(pool, testKeys);
 }
 
 /** A stream of the source `shop` under a name of its own. */

@@ -19,7 +19,7 @@ import type { Project } from "../domain/project.ts";
 import type { Vault } from "../warehouse/vault.ts";
 import { dataConverter, FAILURE_CONVERTER_PATH } from "../warehouse/data-converter.ts";
 import { createTestDatabase } from "./database.ts";
-import { openTestVault } from "./landing.ts";
+import { openTestVault, testKeys } from "./landing.ts";
 
 /** Real data that is not in the repository; tests that need it are skipped, and say so, where it is absent. */
 export const SHARED_DATA = resolve(
@@ -110,6 +110,7 @@ export async function openPipeline(
     activities: createActivities({
       pool: database.pool,
       vault,
+      keys: testKeys,
       sources,
       log,
       loadProject: project,

@@ -18,9 +18,3 @@ export async function claimForProject(pool: pg.Pool, project: string): Promise<v
     );
   }
 }
-
-/** Whether keys were made already, so that a new key file could open nothing. */
-export async function hasVaultKeys(pool: pg.Pool): Promise<boolean> {
-  const { rowCount } = await pool.query("select from vault.keys limit 1");
-  return rowCount === 1;
-}

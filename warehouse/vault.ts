@@ -38,8 +38,12 @@ export class Vault {
     this.naming = naming;
   }
 
-  /** Opens the vault of a migrated warehouse, and makes the keys that it does not have yet. */
+  /**
+   * Opens the vault of a migrated warehouse, and makes the keys that it does not have yet.
+   * @throws UserError where a generation that wraps keys of it is missing or badly kept
+   */
   static async open(pool: pg.Pool, encryption: KeyEncryption): Promise<Vault> {
+    await openGenerations(pool, encryption);
     const masters = await inTransaction(pool, async (client) => {
       const keys = new Map<string, Buffer>();
       for (const purpose of NAMING_KEYS) keys.set(purpose, (await latestKey(client, encryption, purpose)).key);
@@ -72,7 +76,9 @@ export class Vault {
       [purpose, version],
     );
     const row = rows[0];
-    return row ? this.#encryption.unwrap(row.wrapped_key, row.generation, `purpose:${purpose}`) : null;
+    if (!row) return null;
+    await this.#encryption.openGeneration(row.generation);
+    return this.#encryption.unwrap(row.wrapped_key, row.generation, purposeIdentity(purpose));
   }
 
   /**
@@ -116,13 +122,15 @@ export class Vault {
       "select token, generation, wrapped_key from vault.identifiers where token = any($1)",
       [tokens],
     );
+    await openAll(this.#encryption, rows);
     for (const row of rows) {
-      into.set(row.token, this.#encryption.unwrap(row.wrapped_key, row.generation, identity(row.token)));
+      into.set(row.token, this.#encryption.unwrap(row.wrapped_key, row.generation, identifierIdentity(row.token)));
     }
   }
 
   /** Another loader may store the same token first; then its key counts, which is why the caller reads again. */
   async #store(client: pg.ClientBase, tokens: string[], identifiers: ReadonlyMap<string, Identifier>): Promise<void> {
+    const generation = await currentGeneration(client, this.#encryption);
     const rows = tokens.map((token) => {
       const { kind, canonical, foldedToken } = identifiers.get(token) as Identifier;
       const key = randomBytes(32);
@@ -130,8 +138,8 @@ export class Vault {
         token,
         kind,
         foldedToken,
-        wrapped: this.#encryption.wrap(key, identity(token)),
-        sealed: seal(key, identity(token), canonical),
+        wrapped: this.#encryption.wrap(key, generation, identifierIdentity(token)),
+        sealed: seal(key, identifierIdentity(token), canonical),
       };
     });
     await client.query(
@@ -142,7 +150,7 @@ export class Vault {
        on conflict (token) do nothing`,
       [
         rows.map((row) => row.token),
-        this.#encryption.generation,
+        generation,
         rows.map((row) => row.kind),
         rows.map((row) => row.wrapped),
         rows.map((row) => row.sealed),
@@ -170,36 +178,70 @@ export class Vault {
         [kinds, after],
       );
       if (rows.length === 0) return;
-      yield rows.map(({ token, kind, generation, wrapped_key, sealed }) => ({
-        token,
-        kind,
-        canonical: open(
-          this.#encryption.unwrap(wrapped_key, generation, identity(token)),
-          identity(token),
-          sealed,
-        ).toString("utf8"),
-      }));
+      await openAll(this.#encryption, rows);
+      yield rows.map(({ token, kind, generation, wrapped_key, sealed }) => {
+        const key = this.#encryption.unwrap(wrapped_key, generation, identifierIdentity(token));
+        return { token, kind, canonical: open(key, identifierIdentity(token), sealed).toString("utf8") };
+      });
       after = rows.at(-1)?.token ?? "";
     }
   }
 }
 
 /** What an identifier's key and plaintext are bound to. */
-function identity(token: string): string {
+export function identifierIdentity(token: string): string {
   return `identifier:${token}`;
 }
 
+/** What a purpose's key is bound to. */
+export function purposeIdentity(purpose: string): string {
+  return `purpose:${purpose}`;
+}
+
+/** All generations that wrap something; a warehouse without keys gets its first. */
+async function openGenerations(pool: pg.Pool, encryption: KeyEncryption): Promise<void> {
+  const { rows } = await pool.query<{ generation: number }>(
+    "select generation from vault.generations where status in ('current', 'retiring') order by generation",
+  );
+  for (const { generation } of rows) await encryption.openGeneration(generation);
+  if (rows.length > 0) return;
+  await encryption.createGeneration(1);
+  await pool.query("insert into vault.generations (generation, status) values (1, 'current') on conflict do nothing");
+}
+
+async function openAll(encryption: KeyEncryption, rows: { generation: number }[]): Promise<void> {
+  for (const generation of new Set(rows.map((row) => row.generation))) await encryption.openGeneration(generation);
+}
+
+/** The generation that wraps, held until the transaction's end: a rotation waits for what is being wrapped under the old one. */
+async function currentGeneration(client: pg.ClientBase, encryption: KeyEncryption): Promise<number> {
+  // A statement that has waited for a rotation does not see the row that came by it: the next one does.
+  for (let attempt = 1; attempt <= 3; attempt += 1) {
+    const { rows } = await client.query<{ generation: number }>(
+      "select generation from vault.generations where status = 'current' for share",
+    );
+    const generation = rows[0]?.generation;
+    if (generation === undefined) continue;
+    await encryption.openGeneration(generation);
+    return generation;
+  }
+  throw new Error("the vault has no current key generation");
+}
+
 async function latestKey(client: pg.ClientBase, encryption: KeyEncryption, purpose: string): Promise<VersionedKey> {
-  await client.query(
-    `insert into vault.keys (purpose, version, generation, wrapped_key) select $1, 1, $2, $3
-     where not exists (select from vault.keys where purpose = $1) on conflict do nothing`,
-    [purpose, encryption.generation, encryption.wrap(randomBytes(32), `purpose:${purpose}`)],
-  );
-  const { rows } = await client.query<{ version: number; generation: number; wrapped_key: Buffer }>(
-    "select version, generation, wrapped_key from vault.keys where purpose = $1 order by version desc limit 1",
-    [purpose],
-  );
-  const row = rows[0];
+  const select =
+    "select version, generation, wrapped_key from vault.keys where purpose = $1 order by version desc limit 1";
+  type Row = { version: number; generation: number; wrapped_key: Buffer };
+  let [row] = (await client.query<Row>(select, [purpose])).rows;
+  if (!row) {
+    const generation = await currentGeneration(client, encryption);
+    await client.query(
+      "insert into vault.keys (purpose, version, generation, wrapped_key) values ($1, 1, $2, $3) on conflict do nothing",
+      [purpose, generation, encryption.wrap(randomBytes(32), generation, purposeIdentity(purpose))],
+    );
+    [row] = (await client.query<Row>(select, [purpose])).rows;
+  }
   if (!row) throw new Error(`the key ${purpose} is gone from the vault`);
-  return { version: row.version, key: encryption.unwrap(row.wrapped_key, row.generation, `purpose:${purpose}`) };
+  await encryption.openGeneration(row.generation);
+  return { version: row.version, key: encryption.unwrap(row.wrapped_key, row.generation, purposeIdentity(purpose)) };
 }

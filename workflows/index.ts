@@ -1,5 +1,6 @@
 /** The workflows, as the worker bundles them. */
 export { buildModels } from "./build-models.ts";
 export { checkHealth } from "./check-health.ts";
+export { rotateKeys } from "./rotate-keys.ts";
 export { runPipeline } from "./run-pipeline.ts";
 export { syncSource } from "./sync-source.ts";
