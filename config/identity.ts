@@ -7,6 +7,7 @@ export interface IdentifierBlock {
   limit?: number;
   blocked?: string[];
   shared_above?: number;
+  window?: { limit: number; days: number };
 }
 
 /**
@@ -33,9 +34,10 @@ export function identityRules(
     seen.add(kind);
   }
   return {
-    identifiers: declared.map(({ kind, limit = null, blocked = [], shared_above = null }) => ({
+    identifiers: declared.map(({ kind, limit = null, window = null, blocked = [], shared_above = null }) => ({
       kind,
       limit,
+      window,
       blocked,
       sharedAbove: shared_above,
     })),

@@ -41,6 +41,8 @@ export interface IdentifierRule {
   kind: string;
   /** How many identifiers of this kind one person may have; null: any number. */
   limit: number | null;
+  /** How many identifiers of this kind, first seen within any span of so many days, one person may have; null: any number. */
+  window: { limit: number; days: number } | null;
   /** Values (with `*` as a wildcard) that point at nobody: compared with the normalised value before it is sealed. */
   blocked: string[];
   /** An identifier linked to more than this many identifiers of the strongest kind in its links is shared; null: never. */

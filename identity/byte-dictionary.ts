@@ -47,9 +47,12 @@ export class ByteDictionary extends ByteList {
   }
 }
 
+/** How many bytes at the end are hashed: 48 bits of a token's hexadecimal digits, 96 of a record's key. */
+const HASHED_BYTES = 12;
+
 /** FNV-1a with a last mix, since the table takes the low bits. What is hashed are keyed HMACs, which nobody can aim. */
 function hashOf(source: Uint8Array, start: number, end: number): number {
   let hash = 0x811c9dc5;
-  for (let i = start; i < end; i++) hash = Math.imul(hash ^ source[i]!, 0x01000193);
+  for (let i = Math.max(start, end - HASHED_BYTES); i < end; i++) hash = Math.imul(hash ^ source[i]!, 0x01000193);
   return (hash ^ (hash >>> 15)) | 0;
 }

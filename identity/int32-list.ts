@@ -12,6 +12,10 @@ export class Int32List {
     this.#values[this.length++] = value;
   }
 
+  replaceLast(value: number): void {
+    this.#values[this.length - 1] = value;
+  }
+
   /** The number at an index below `length`. */
   at(index: number): number {
     return this.#values[index]!;

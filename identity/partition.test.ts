@@ -1,20 +1,27 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { partition } from "./partition.ts";
+import { PARTED, WITHIN_TIME } from "./limited-sets.ts";
+import { BY_HAND, partition } from "./partition.ts";
 import { RecordCollector } from "./records.ts";
 
 interface Rule {
   kind: string;
   limit: number | null;
   sharedAbove: number | null;
+  window: { limit: number; days: number } | null;
 }
 interface CarryingRecord {
   key: string;
   tokens: string[];
+  /** Day on which it happened. */
+  day?: number | undefined;
+}
+interface Decision {
+  decision: "merge" | "split";
+  pair: [string, string];
 }
 interface Outcome {
   person: Record<string, string | null>;
-  island: Record<string, string | null>;
   owner: Record<string, string | null>;
   shared: string[];
   merges: string[];
@@ -26,8 +33,8 @@ const KINDS = ["customer_id", "email", "phone", "device_id"];
 describe("whatever the records", () => {
   test("the outcome is that of the rules as written down", () => {
     fc.assert(
-      fc.property(situations, ({ rules, records, blocked }) => {
-        expect(resolve(rules, records, blocked)).toEqual(resolveNaively(rules, records, blocked));
+      fc.property(situations, ({ rules, records, blocked, decisions }) => {
+        expect(resolve(rules, records, blocked, decisions)).toEqual(resolveNaively(rules, records, blocked, decisions));
       }),
       { numRuns: 1_000 },
     );
@@ -35,9 +42,9 @@ describe("whatever the records", () => {
 
   test("order, batches, repeated deliveries and records in pieces change nothing", () => {
     const deliveries = situations.chain((situation) => {
-      const pieces = situation.records.flatMap(({ key, tokens }) => [
-        { key, tokens },
-        ...tokens.map((token) => ({ key, tokens: [token, token] })),
+      const pieces = situation.records.flatMap(({ key, tokens, day }) => [
+        { key, tokens, day },
+        ...tokens.map((token) => ({ key, tokens: [token, token], day })),
       ]);
       return fc.record({
         situation: fc.constant(situation),
@@ -46,9 +53,11 @@ describe("whatever the records", () => {
       });
     });
     fc.assert(
-      fc.property(deliveries, ({ situation: { rules, records, blocked }, first, again }) => {
+      fc.property(deliveries, ({ situation: { rules, records, blocked, decisions }, first, again }) => {
         const pieces = [...again, ...first, ...again];
-        expect(resolve(rules, pieces, blocked.toReversed())).toEqual(resolve(rules, records, blocked));
+        expect(resolve(rules, pieces, blocked.toReversed(), decisions.toReversed())).toEqual(
+          resolve(rules, records, blocked, decisions),
+        );
       }),
       { numRuns: 500 },
     );
@@ -78,7 +87,7 @@ describe("whatever the records", () => {
         const hidden = new Set([...shared, ...blocked]);
         const without = resolve(
           rules.map((rule) => ({ ...rule, sharedAbove: null })),
-          records.map(({ key, tokens }) => ({ key, tokens: tokens.filter((token) => !hidden.has(token)) })),
+          records.map(({ tokens, ...rest }) => ({ ...rest, tokens: tokens.filter((token) => !hidden.has(token)) })),
           [],
         );
         expect({ merges, refusals }).toEqual({ merges: without.merges, refusals: without.refusals });
@@ -93,7 +102,7 @@ describe("whatever the records", () => {
   test("merges are exactly what connects people, and a refused link never connects", () => {
     fc.assert(
       fc.property(situations, ({ rules, records, blocked }) => {
-        const { person, island, merges, refusals } = resolve(rules, records, blocked);
+        const { person, merges, refusals } = resolve(rules, records, blocked);
         const known = Object.entries(person).filter(([, name]) => name !== null);
         expect(merges).toHaveLength(known.length - new Set(known.map(([, name]) => name)).size);
         for (const [stronger, weaker] of merges.map((merge) => merge.split(" "))) {
@@ -101,7 +110,6 @@ describe("whatever the records", () => {
         }
         for (const [stronger, weaker] of refusals.map((refusal) => refusal.split(" "))) {
           expect(person[stronger!]).not.toBe(person[weaker!]);
-          expect(island[stronger!]).toBe(island[weaker!]);
         }
       }),
       { numRuns: 500 },
@@ -110,10 +118,10 @@ describe("whatever the records", () => {
 });
 
 const RULES: Rule[] = [
-  { kind: "customer_id", limit: 1, sharedAbove: null },
-  { kind: "email", limit: 5, sharedAbove: null },
-  { kind: "phone", limit: 3, sharedAbove: 3 },
-  { kind: "device_id", limit: 50, sharedAbove: 4 },
+  { kind: "customer_id", limit: 1, sharedAbove: null, window: null },
+  { kind: "email", limit: 5, sharedAbove: null, window: null },
+  { kind: "phone", limit: 3, sharedAbove: 3, window: null },
+  { kind: "device_id", limit: 50, sharedAbove: 4, window: null },
 ];
 
 test("a source that ties thousands of customers to one value makes no two of them one person", () => {
@@ -176,11 +184,17 @@ test("kinds that the rules don't name link nobody and are nobody's", () => {
   expect(owner).toEqual({ [recordKey(1)]: null });
 });
 
-function resolve(rules: Rule[], records: CarryingRecord[], blockedTokens: string[]): Outcome {
+function resolve(
+  rules: Rule[],
+  records: CarryingRecord[],
+  blockedTokens: string[],
+  decisions: Decision[] = [],
+): Outcome {
   const collector = new RecordCollector(rules.map((rule) => rule.kind));
-  for (const { key, tokens } of records) {
+  for (const { key, tokens, day } of records) {
     const record = collector.addRecord(Buffer.from(key), 0, key.length);
-    for (const token of tokens) collector.addIdentifier(record, Buffer.from(token), 0, token.length);
+    const seenAt = day === undefined ? NaN : day * 86_400;
+    for (const token of tokens) collector.addIdentifier(record, Buffer.from(token), 0, token.length, seenAt);
   }
   const canonical = collector.finish();
   const blocked = new Uint8Array(canonical.kindOf.length);
@@ -188,14 +202,31 @@ function resolve(rules: Rule[], records: CarryingRecord[], blockedTokens: string
     const identifier = canonical.find(Buffer.from(token));
     if (identifier !== -1) blocked[identifier] = 1;
   }
-  const result = partition({ rules, ...canonical, blocked });
+  const pairs = (decision: Decision["decision"]) =>
+    decisions
+      .filter((each) => each.decision === decision)
+      .map(({ pair }) => pair.map((token) => canonical.find(Buffer.from(token))).toSorted((a, b) => a - b))
+      .filter(([first]) => first !== -1)
+      .toSorted((a, b) => canonicalRank(rules, a, canonical.kindOf) - canonicalRank(rules, b, canonical.kindOf)) as [
+      number,
+      number,
+    ][];
+  const result = partition({ rules, ...canonical, blocked, joined: pairs("merge"), parted: pairs("split") });
   const token = (identifier: number) => (identifier === -1 ? null : canonical.token(identifier).toString());
   const named = (names: Int32Array) => Object.fromEntries(Array.from(names, (name, i) => [token(i)!, token(name)]));
   const links = ({ stronger, weaker, record }: typeof result.merges) =>
-    Array.from(record, (r, i) => `${token(stronger[i]!)} ${token(weaker[i]!)} ${canonical.recordKey(r).toString()}`);
+    Array.from(record, (r, i) => {
+      const cause = r === BY_HAND ? "hand" : canonical.recordKey(r).toString();
+      return `${token(stronger[i]!)} ${token(weaker[i]!)} ${cause}`;
+    });
+  const why = (reason: number) =>
+    reason === PARTED
+      ? "split"
+      : reason < WITHIN_TIME
+        ? rules[reason]!.kind
+        : `window:${rules[reason - WITHIN_TIME]!.kind}`;
   return {
     person: named(result.person),
-    island: named(result.island),
     owner: Object.fromEntries(
       Array.from(result.owner, (owner, record) => [canonical.recordKey(record).toString(), token(owner)]),
     ),
@@ -203,12 +234,22 @@ function resolve(rules: Rule[], records: CarryingRecord[], blockedTokens: string
       .filter((i) => result.shared[i])
       .map((i) => token(i)!),
     merges: links(result.merges),
-    refusals: links(result.refusals).map((link, i) => `${link} ${rules[result.refusals.limitKind[i]!]!.kind}`),
+    refusals: links(result.refusals).map((link, i) => `${link} ${why(result.refusals.reason[i]!)}`),
   };
 }
 
+function canonicalRank(rules: Rule[], [a, b]: number[], kindOf: Uint16Array): number {
+  const size = kindOf.length + 1;
+  return ((kindOf[a!]! * rules.length + kindOf[b!]!) * size + a!) * size + b!;
+}
+
 /** The same rules with sets of strings and no thought of speed. */
-function resolveNaively(rules: Rule[], records: CarryingRecord[], blockedTokens: string[]): Outcome {
+function resolveNaively(
+  rules: Rule[],
+  records: CarryingRecord[],
+  blockedTokens: string[],
+  decisions: Decision[],
+): Outcome {
   const priority = (token: string) => rules.findIndex((rule) => rule.kind === kindOf(token));
   const byStrength = (a: string, b: string) => priority(a) - priority(b) || (a < b ? -1 : Number(a > b));
   const carried = new Map<string, string[]>();
@@ -258,7 +299,12 @@ function resolveNaively(rules: Rule[], records: CarryingRecord[], blockedTokens:
       byStrength(a.weaker, b.weaker),
   );
   const people = all.map((token) => new Set([token]));
-  const islands = all.map((token) => new Set([token]));
+  const firstSeen = new Map<string, number>();
+  for (const { tokens, day } of records) {
+    for (const token of tokens) if (day !== undefined) firstSeen.set(token, Math.min(day, firstSeen.get(token) ?? day));
+  }
+  /** What several identifiers joined by hand count as: the first of their kind in each such set. */
+  const standIn = new Map<string, string>(all.map((token) => [token, token]));
   const setOf = (sets: Set<string>[], token: string) => sets.find((set) => set.has(token))!;
   const unite = (sets: Set<string>[], a: Set<string>, b: Set<string>) => {
     if (a === b) return;
@@ -267,15 +313,44 @@ function resolveNaively(rules: Rule[], records: CarryingRecord[], blockedTokens:
   };
   const merges: string[] = [];
   const refusals: string[] = [];
-  for (const { stronger, weaker, key } of canonical) {
-    unite(islands, setOf(islands, stronger), setOf(islands, weaker));
+  const byHand = decisions
+    .filter(({ decision }) => decision === "merge")
+    .map(({ pair }) => pair.toSorted(byStrength))
+    .filter((pair) => pair.every((token) => all.includes(token) && !hidden.has(token)))
+    .map(([stronger, weaker]) => ({ stronger: stronger!, weaker: weaker!, key: "hand" }))
+    .toSorted(
+      (a, b) =>
+        priority(a.stronger) - priority(b.stronger) ||
+        priority(a.weaker) - priority(b.weaker) ||
+        byStrength(a.stronger, b.stronger) ||
+        byStrength(a.weaker, b.weaker),
+    );
+  const partings = decisions.filter(({ decision }) => decision === "split").map(({ pair }) => pair);
+  for (const { stronger, weaker, key } of [...byHand, ...canonical]) {
     const [a, b] = [setOf(people, stronger), setOf(people, weaker)];
     if (a === b) continue;
-    const broken = rules.find(
-      ({ kind, limit }) => limit !== null && [...a, ...b].filter((token) => kindOf(token) === kind).length > limit,
-    );
-    if (broken) refusals.push(`${stronger} ${weaker} ${key} ${broken.kind}`);
+    const both = [...a, ...b];
+    const held = (kind: string) => [
+      ...new Set(both.filter((token) => kindOf(token) === kind).map((token) => standIn.get(token)!)),
+    ];
+    const isParted = partings.some((pair) => pair.every((token) => both.includes(token)));
+    const isTooMany = ({ kind, limit }: Rule) => limit !== null && held(kind).length > limit;
+    const isTooFast = ({ kind, window }: Rule) => {
+      if (!window) return false;
+      const days = held(kind).flatMap((token) => firstSeen.get(token) ?? []);
+      return days.some((from) => days.filter((day) => day >= from && day < from + window.days).length > window.limit);
+    };
+    const broken =
+      key === "hand" ? undefined : (rules.find(isTooMany)?.kind ?? withPrefix("window:", rules.find(isTooFast)?.kind));
+    if (isParted || broken) refusals.push(`${stronger} ${weaker} ${key} ${isParted ? "split" : broken}`);
     else {
+      if (key === "hand") {
+        for (const { kind } of rules) {
+          const names = both.filter((token) => kindOf(token) === kind).map((token) => standIn.get(token)!);
+          const name = names.find((token) => firstSeen.has(token)) ?? names[0];
+          for (const token of both) if (kindOf(token) === kind) standIn.set(token, name!);
+        }
+      }
       unite(people, a, b);
       merges.push(`${stronger} ${weaker} ${key}`);
     }
@@ -286,12 +361,15 @@ function resolveNaively(rules: Rule[], records: CarryingRecord[], blockedTokens:
     );
   return {
     person: named(people),
-    island: named(islands),
     owner,
     shared: shared.toSorted(byStrength),
     merges,
     refusals,
   };
+}
+
+function withPrefix(prefix: string, text: string | undefined): string | undefined {
+  return text === undefined ? undefined : prefix + text;
 }
 
 function kindOf(token: string): string {
@@ -314,19 +392,41 @@ const situations = fc
           kind: fc.constant(kind),
           limit: fc.option(fc.integer({ min: 1, max: 3 })),
           sharedAbove: fc.option(fc.integer({ min: 1, max: 3 })),
+          window: fc.option(fc.record({ limit: fc.integer({ min: 1, max: 2 }), days: fc.integer({ min: 1, max: 5 }) })),
         }),
       ),
     ),
     carried: fc.array(
-      fc.array(fc.tuple(fc.constantFrom(...KINDS, "unlisted"), fc.integer({ min: 0, max: 5 })), { maxLength: 4 }),
+      fc.record({
+        tokens: fc.array(fc.tuple(fc.constantFrom(...KINDS, "unlisted"), fc.integer({ min: 0, max: 5 })), {
+          maxLength: 4,
+        }),
+        day: fc.option(fc.integer({ min: 0, max: 20 }), { nil: undefined }),
+      }),
       { maxLength: 25 },
+    ),
+    decisions: fc.uniqueArray(
+      fc.record({
+        decision: fc.constantFrom("merge" as const, "split" as const),
+        pair: fc
+          .uniqueArray(
+            fc
+              .tuple(fc.constantFrom(...KINDS), fc.integer({ min: 0, max: 5 }))
+              .map(([kind, value]) => `${kind}_${value}`),
+            { minLength: 2, maxLength: 2 },
+          )
+          .map((pair) => pair as [string, string]),
+      }),
+      { maxLength: 3, selector: ({ pair }) => pair.toSorted().join(" ") },
     ),
     blocked: fc.array(fc.tuple(fc.constantFrom(...KINDS), fc.integer({ min: 0, max: 5 })), { maxLength: 2 }),
   })
-  .map(({ rules, carried, blocked }) => ({
+  .map(({ rules, carried, blocked, decisions }) => ({
     rules,
-    records: carried.map((tokens, i) => ({
+    decisions,
+    records: carried.map(({ tokens, day }, i) => ({
       key: recordKey(i),
+      day,
       tokens: tokens.map(([kind, value]) => `${kind}_${value}`),
     })),
     blocked: blocked.map(([kind, value]) => `${kind}_${value}`),

@@ -12,6 +12,7 @@ test("new people are anchored at their strongest identifier and numbered in cano
     anchors: Int32Array.of(0, 1),
     sequences: Float64Array.of(1, 2),
     former: Int32Array.of(-1, -1),
+    absorbed: [],
   });
 });
 
@@ -36,9 +37,24 @@ test("a person whose anchor became shared or vanished lives on with its stronges
   const people = recognisePeople(person, {
     anchors,
     sequences: Float64Array.of(1, 2, 3),
+    living: 3,
+    lastSequence: 3,
     belongings: { holder: Int32Array.of(1, 0, 0, 0), identifier: Int32Array.of(3, 0, 2, 1) },
   });
   expect(people).toMatchObject({ former: Int32Array.of(0, -1, 2), anchors: Int32Array.of(1, 2, 3) });
+});
+
+test("who was merged into somebody comes back with the former id when their identifiers are parted", () => {
+  const first = former([0, 1], [1, 2]);
+  const merged = recognisePeople(persons([0, 0]), first);
+  expect(merged).toMatchObject({ former: Int32Array.of(0), absorbed: [{ former: 1, anchor: 1, place: 0 }] });
+  const after = { ...first, living: 1 };
+  expect(recognisePeople(persons([0, 0]), after)).toEqual(merged);
+  expect(recognisePeople(persons([0, 1]), after)).toMatchObject({
+    former: Int32Array.of(0, 1),
+    sequences: Float64Array.of(1, 2),
+    absorbed: [],
+  });
 });
 
 describe("whatever the partitions", () => {
@@ -83,7 +99,13 @@ function persons(groups: number[]): Int32Array {
 }
 
 function former(anchors: number[], sequences: number[]) {
-  return { anchors: Int32Array.from(anchors), sequences: Float64Array.from(sequences), belongings: NO_BELONGINGS };
+  return {
+    anchors: Int32Array.from(anchors),
+    sequences: Float64Array.from(sequences),
+    living: anchors.length,
+    lastSequence: Math.max(0, ...sequences),
+    belongings: NO_BELONGINGS,
+  };
 }
 
 /** What a publish of these people leaves for the next build, oldest first. */
@@ -97,6 +119,8 @@ function published(people: ReturnType<typeof recognisePeople>, person: Int32Arra
   return {
     anchors,
     sequences: Float64Array.from(order, (place) => people.sequences[place]!),
+    living: anchors.length,
+    lastSequence: Math.max(0, ...people.sequences),
     belongings: {
       holder: Int32Array.from(belongings, (identifier) => order.indexOf(people.placeOf[identifier]!)),
       identifier: Int32Array.from(belongings),

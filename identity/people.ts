@@ -1,11 +1,15 @@
-/** The people of the last publish, oldest first. */
+/** People as the last publish left them. */
 export interface FormerPeople {
-  /** The identifier each is kept with; -1 if no record carries it any more. */
+  /** The identifier each is kept with; -1 if no record carries it any more. Living ones first, each part oldest first. */
   anchors: Int32Array;
-  /** The order in which they were first seen, ascending. */
+  /** The order in which they were first seen. */
   sequences: Float64Array;
+  /** How many of them lived; the others had been merged into somebody, and come back when their anchor is parted from it. */
+  living: number;
+  /** The greatest sequence ever given. */
+  lastSequence: number;
   /**
-   * What else people without a living anchor held: entry i says that former person `holder[i]` held `identifier[i]`.
+   * What else living people without a living anchor held: entry i says that former person `holder[i]` held `identifier[i]`.
    */
   belongings: { holder: Int32Array; identifier: Int32Array };
 }
@@ -18,6 +22,8 @@ export interface People {
   sequences: Float64Array;
   /** Which former person each one is; -1 for a new one. */
   former: Int32Array;
+  /** Former people who are part of somebody else now; `anchor` is the identifier by which they would come back. */
+  absorbed: { former: number; anchor: number; place: number }[];
 }
 
 /** Former people whose anchor points at nobody now: it vanished, is shared, or is blocked. */
@@ -30,33 +36,49 @@ export function withoutAnchor(person: Int32Array, anchors: Int32Array): number[]
 /**
  * Recognises people across builds. A person is who holds the anchor; where one holds several anchors (a merge) it is the
  * oldest, and where a person came apart the part with the anchor stays. A person whose anchor is gone lives on in the part
- * with the strongest of its other identifiers, unless that part is somebody already. Everyone else is new, is anchored at
- * the strongest identifier and comes after all who were ever seen.
+ * with the strongest of its other identifiers, unless that part is somebody already. Who had been merged and is parted
+ * again gets the former id back. Everyone else is new, is anchored at the strongest identifier and comes after all who
+ * were ever seen.
  * @param person the smallest identifier of each identifier's person, or -1
  */
 export function recognisePeople(person: Int32Array, published: FormerPeople): People {
+  const { anchors, living } = published;
   const formerOf = new Int32Array(person.length).fill(-1);
   const anchorOf = person.slice();
+  const nameOf = (identifier: number) => person[identifier] ?? -1;
   const claim = (former: number, identifier: number) => {
-    const name = person[identifier] ?? -1;
+    const name = nameOf(identifier);
     if (name === -1 || formerOf[name] !== -1) return false;
     formerOf[name] = former;
     anchorOf[name] = identifier;
     return true;
   };
-  for (const [former, anchor] of published.anchors.entries()) claim(former, anchor);
+  const absorbed: { former: number; anchor: number }[] = [];
+  const claimByAnchor = (former: number) => {
+    const anchor = anchors[former]!;
+    if (!claim(former, anchor) && nameOf(anchor) !== -1) absorbed.push({ former, anchor });
+  };
+  for (let former = 0; former < living; former++) claimByAnchor(former);
   const { holder, identifier } = published.belongings;
   const inheriting = Array.from(holder.keys()).sort(
     (a, b) => holder[a]! - holder[b]! || identifier[a]! - identifier[b]!,
   );
   let settled = -1;
-  for (const i of inheriting) {
-    if (holder[i] !== settled && claim(holder[i]!, identifier[i]!)) settled = holder[i]!;
+  for (const [n, i] of inheriting.entries()) {
+    const former = holder[i]!;
+    if (former === settled) continue;
+    const isLast = holder[inheriting[n + 1] ?? -1] !== former;
+    if (claim(former, identifier[i]!)) settled = former;
+    else if (isLast) {
+      const strongest = inheriting.find((at) => holder[at] === former && nameOf(identifier[at]!) !== -1);
+      if (strongest !== undefined) absorbed.push({ former, anchor: identifier[strongest]! });
+    }
   }
+  for (let former = living; former < anchors.length; former++) claimByAnchor(former);
 
   const names = person.filter((name, i) => name === i);
   const place = new Int32Array(person.length);
-  let lastSequence = published.sequences.at(-1) ?? 0;
+  let { lastSequence } = published;
   const sequences = new Float64Array(names.length);
   for (const [i, name] of names.entries()) {
     place[name] = i;
@@ -68,5 +90,6 @@ export function recognisePeople(person: Int32Array, published: FormerPeople): Pe
     anchors: names.map((name) => anchorOf[name]!),
     sequences,
     former: names.map((name) => formerOf[name]!),
+    absorbed: absorbed.map(({ former, anchor }) => ({ former, anchor, place: place[person[anchor]!]! })),
   };
 }

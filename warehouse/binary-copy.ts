@@ -70,18 +70,25 @@ export class OutgoingRows {
   /** Opens a row. */
   row(fields: number): void {
     this.#reserve(2);
-    this.#used = this.#chunk.writeInt16BE(fields, this.#used);
+    this.#chunk[this.#used++] = fields >> 8;
+    this.#chunk[this.#used++] = fields;
   }
 
   /** A uuid's 16 bytes, or the bytes of a text in UTF-8; null is NULL. */
   bytes(value: Uint8Array | null): void {
-    this.#length(value === null ? -1 : value.length, value?.length ?? 0);
-    if (value === null) return;
+    if (value === null) this.#length(-1, 0);
+    else this.slice(value, 0, value.length);
+  }
+
+  /** A field's bytes, without an object for them: a million of those cost half a second. */
+  slice(source: Uint8Array, start: number, end: number): void {
+    const length = end - start;
+    this.#length(length, length);
     // Below some hundred bytes a loop is faster than a call of `set`.
     const chunk = this.#chunk;
-    const start = this.#used;
-    for (let i = 0; i < value.length; i++) chunk[start + i] = value[i]!;
-    this.#used += value.length;
+    const shift = this.#used - start;
+    for (let i = start; i < end; i++) chunk[shift + i] = source[i]!;
+    this.#used += length;
   }
 
   boolean(value: boolean): void {
@@ -96,7 +103,8 @@ export class OutgoingRows {
 
   bigint(value: number): void {
     this.#length(8, 8);
-    this.#used = this.#chunk.writeBigInt64BE(BigInt(value), this.#used);
+    this.#used = this.#chunk.writeInt32BE(Math.floor(value / 2 ** 32), this.#used);
+    this.#used = this.#chunk.writeUInt32BE(value >>> 0, this.#used);
   }
 
   /** What was written since the last call, if that makes a chunk worth sending. */
@@ -112,7 +120,13 @@ export class OutgoingRows {
 
   #length(length: number, bytes: number): void {
     this.#reserve(4 + bytes);
-    this.#used = this.#chunk.writeInt32BE(length, this.#used);
+    const chunk = this.#chunk;
+    const at = this.#used;
+    chunk[at] = length >> 24;
+    chunk[at + 1] = length >> 16;
+    chunk[at + 2] = length >> 8;
+    chunk[at + 3] = length;
+    this.#used = at + 4;
   }
 
   #reserve(bytes: number): void {

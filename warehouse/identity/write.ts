@@ -1,12 +1,16 @@
+import { randomFillSync } from "node:crypto";
 import type { IdentityRules } from "../../domain/project.ts";
-import type { Links, Partition } from "../../identity/partition.ts";
+import type { ByteSink } from "../../identity/byte-list.ts";
+import { Int32List } from "../../identity/int32-list.ts";
+import { PARTED, WITHIN_TIME } from "../../identity/limited-sets.ts";
+import { BY_HAND, type Links, type Partition } from "../../identity/partition.ts";
 import type { People } from "../../identity/people.ts";
 import type { CanonicalRecords } from "../../identity/records.ts";
 import { copyIn, type OutgoingRows } from "../binary-copy.ts";
 import { quoteName } from "../database.ts";
 import type { ComputeContext } from "../models/relation.ts";
-import { columnsOf, INPUTS } from "./read.ts";
-import { CONFLICTS, IDENTIFIERS, MERGES, PEOPLE, RECORD_OWNERS, type IdentityTable } from "./tables.ts";
+import type { PublishedPeople } from "./read.ts";
+import * as tables from "./tables.ts";
 
 /** Kinds that name a device or a browser, not a person. */
 const DEVICE_KINDS = new Set(["device_id", "anonymous_id", "cookie_id", "session_id"]);
@@ -15,81 +19,125 @@ const DEVICE_KINDS = new Set(["device_id", "anonymous_id", "cookie_id", "session
 const NOBODY = Buffer.alloc(16);
 
 /** What identity resolution found, ready to be written. */
-interface Resolution {
+export interface Resolution {
   rules: IdentityRules;
   records: CanonicalRecords;
   blocked: Uint8Array;
   result: Partition;
   people: People;
-  ids: Buffer[];
+  former: PublishedPeople;
+  /** Whether these are some islands of many: who stands for the unknown is then not among them. */
+  isPart: boolean;
 }
 
+type Target = Pick<ComputeContext, "client" | "output">;
+
 /** Creates and fills the identity tables in the build schema; returns how many rows each has. */
-export async function writeTables(context: ComputeContext, resolution: Resolution): Promise<Record<string, number>> {
-  const { rules, records, blocked, result, people, ids } = resolution;
+export async function writeTables(context: Target, resolution: Resolution): Promise<Record<string, number>> {
+  const { rules, records, blocked, result, people, former, isPart } = resolution;
   const kinds = rules.identifiers.map((rule) => Buffer.from(rule.kind));
-  const kind = (identifier: number) => kinds[records.kindOf[identifier]!]!;
+  const ids = idsOf(people, former.ids);
   const customer = (identifier: number) => ids[people.placeOf[identifier]!] ?? NOBODY;
+  const isHidden = (identifier: number) => result.shared[identifier] || blocked[identifier];
   const counts: Record<string, number> = {};
-  const write = async (table: IdentityTable, count: number, writeRow: (rows: OutgoingRows, i: number) => void) => {
+  const write = async (
+    table: tables.IdentityTable,
+    count: number,
+    writeRow: (rows: OutgoingRows, i: number) => void,
+  ) => {
     await createTable(context, table);
     await copyIn(context.client, context.output(table.name), count, writeRow);
     counts[table.name] = count;
   };
 
+  const nobody = isPart ? 0 : 1;
   const isNamed = namedPeople(resolution);
-  await write(PEOPLE, people.anchors.length + 1, (rows, i) => {
-    const person = i - 1;
+  await write(tables.PEOPLE, people.anchors.length + nobody, (rows, i) => {
+    const person = i - nobody;
     rows.row(4);
     rows.bytes(person < 0 ? NOBODY : ids[person]!);
-    rows.bytes(person < 0 ? null : records.token(people.anchors[person]!));
+    if (person < 0) rows.bytes(null);
+    else records.writeToken(rows, people.anchors[person]!);
     rows.boolean(!isNamed[person]);
     rows.bigint(person < 0 ? 0 : people.sequences[person]!);
   });
-  await write(IDENTIFIERS, records.kindOf.length, (rows, i) => {
-    rows.row(6);
-    rows.bytes(records.token(i));
-    rows.bytes(kind(i));
-    rows.bytes(customer(i));
-    rows.bytes(result.island[i] === -1 ? null : records.token(result.island[i]!));
-    rows.boolean(result.shared[i] === 1);
-    rows.boolean(blocked[i] === 1);
+  await write(tables.MERGED_PEOPLE, people.absorbed.length, (rows, i) => {
+    const absorbed = people.absorbed[i]!;
+    rows.row(4);
+    rows.bytes(former.ids[absorbed.former]!);
+    rows.bytes(ids[absorbed.place]!);
+    records.writeToken(rows, absorbed.anchor);
+    rows.bigint(former.sequences[absorbed.former]!);
+  });
+  await write(tables.IDENTIFIERS, records.kindOf.length, (rows, identifier) => {
+    rows.row(5);
+    records.writeToken(rows, identifier);
+    rows.bytes(kinds[records.kindOf[identifier]!]!);
+    rows.bytes(customer(identifier));
+    rows.boolean(result.shared[identifier] === 1);
+    rows.boolean(blocked[identifier] === 1);
   });
   const owned = result.owner.map((owner, record) => (owner === -1 ? -1 : record)).filter((record) => record !== -1);
-  await write(RECORD_OWNERS, owned.length, (rows, i) => {
+  await write(tables.RECORD_OWNERS, owned.length, (rows, i) => {
     rows.row(2);
-    rows.bytes(records.recordKey(owned[i]!));
+    records.writeRecordKey(rows, owned[i]!);
     rows.bytes(customer(result.owner[owned[i]!]!));
   });
-  counts[RECORD_OWNERS.name]! += await addOwnersByReference(context);
+  const hidden = hiddenIdentifiers(records, isHidden);
+  await write(tables.HIDDEN, hidden.record.length, (rows, i) => {
+    rows.row(2);
+    records.writeRecordKey(rows, hidden.record.at(i));
+    records.writeToken(rows, hidden.identifier.at(i));
+  });
 
-  const link = (rows: OutgoingRows, { stronger, weaker, record }: Links, i: number) => {
-    rows.bytes(records.token(stronger[i]!));
-    rows.bytes(records.token(weaker[i]!));
-    rows.bytes(kind(stronger[i]!));
-    rows.bytes(kind(weaker[i]!));
-    rows.bytes(records.recordKey(record[i]!));
-  };
   const { merges, refusals } = result;
-  await write(MERGES, merges.record.length, (rows, i) => {
-    rows.row(6);
+  const link = (rows: OutgoingRows & ByteSink, { stronger, weaker, record }: Links, i: number) => {
+    records.writeToken(rows, stronger[i]!);
+    records.writeToken(rows, weaker[i]!);
+    if (record[i] === BY_HAND) rows.bytes(null);
+    else records.writeRecordKey(rows, record[i]!);
+  };
+  await write(tables.MERGES, merges.record.length, (rows, i) => {
+    rows.row(4);
     link(rows, merges, i);
     rows.bytes(customer(merges.stronger[i]!));
   });
-  await write(CONFLICTS, refusals.record.length, (rows, i) => {
-    rows.row(9);
+  await write(tables.CONFLICTS, refusals.record.length, (rows, i) => {
+    const { reason, kind, limit } = explain(rules, refusals.reason[i]!);
+    rows.row(8);
     link(rows, refusals, i);
-    rows.bytes(kinds[refusals.limitKind[i]!]!);
-    rows.integer(rules.identifiers[refusals.limitKind[i]!]!.limit!);
+    rows.bytes(Buffer.from(reason));
+    rows.bytes(kind === null ? null : kinds[kind]!);
+    if (limit === null) rows.bytes(null);
+    else rows.integer(limit);
     rows.bytes(customer(refusals.stronger[i]!));
     rows.bytes(customer(refusals.weaker[i]!));
   });
   return counts;
 }
 
-async function createTable({ client, output }: ComputeContext, table: IdentityTable): Promise<void> {
+function explain(rules: IdentityRules, code: number): { reason: string; kind: number | null; limit: number | null } {
+  if (code === PARTED) return { reason: "split", kind: null, limit: null };
+  if (code < WITHIN_TIME) return { reason: "limit", kind: code, limit: rules.identifiers[code]!.limit };
+  const kind = code - WITHIN_TIME;
+  return { reason: "window", kind, limit: rules.identifiers[kind]!.window!.limit };
+}
+
+async function createTable({ client, output }: Target, table: tables.IdentityTable): Promise<void> {
   const columns = Object.entries(table.types).map(([name, type]) => `${quoteName(name)} ${type}`);
   await client.query(`create table ${output(table.name)} (${columns.join(", ")})`);
+}
+
+/** The id of each person: the one it had, or a new random uuid (version 4). */
+function idsOf(people: People, formerIds: Buffer[]): Buffer[] {
+  const random = randomFillSync(Buffer.allocUnsafe(16 * people.former.length));
+  return Array.from(people.former, (former, i) => {
+    if (former !== -1) return formerIds[former]!;
+    const id = random.subarray(i * 16, i * 16 + 16);
+    id[6] = (id[6]! & 0x0f) | 0x40;
+    id[8] = (id[8]! & 0x3f) | 0x80;
+    return id;
+  });
 }
 
 /** 1 for each person of whom more than devices is known. */
@@ -102,23 +150,17 @@ function namedPeople({ rules, records, people }: Resolution): Uint8Array {
   return isNamed;
 }
 
-/** Gives records without an owner of their own that of the order they refer to; returns how many. */
-async function addOwnersByReference({ client, input, output }: ComputeContext): Promise<number> {
-  const owners = output(RECORD_OWNERS.name);
-  const references: string[] = [];
-  for (const relation of INPUTS) {
-    const columns = await columnsOf(client, input(relation), "uuid", "order_record_key");
-    if (columns.length) references.push(`select record_key, order_record_key from ${input(relation)}`);
+function hiddenIdentifiers(
+  { offsets, identifiers }: CanonicalRecords,
+  isHidden: (identifier: number) => number | undefined,
+): { identifier: Int32List; record: Int32List } {
+  const hidden = { identifier: new Int32List(), record: new Int32List() };
+  for (let record = 0; record + 1 < offsets.length; record++) {
+    for (let at = offsets[record]!; at < offsets[record + 1]!; at++) {
+      if (!isHidden(identifiers[at]!)) continue;
+      hidden.identifier.push(identifiers[at]!);
+      hidden.record.push(record);
+    }
   }
-  if (!references.length) return 0;
-  await client.query(`analyze ${owners}`);
-  const { rowCount } = await client.query(
-    `insert into ${owners} (record_key, customer_id)
-     select distinct on (record.record_key) record.record_key, parent.customer_id
-     from (${references.join(" union all ")}) as record
-     join ${owners} as parent on parent.record_key = record.order_record_key
-     where not exists (select from ${owners} as own where own.record_key = record.record_key)
-     order by record.record_key, record.order_record_key`,
-  );
-  return rowCount ?? 0;
+  return hidden;
 }

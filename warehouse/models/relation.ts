@@ -32,6 +32,12 @@ export interface ModelNode {
   version: string;
   /** Creates and fills each output in the build schema; returns rows per output. */
   compute(context: ComputeContext): Promise<Record<string, number>>;
+  /**
+   * Computes only what changes of the inputs' rows alter: creates each output with the rows of the touched keys as they
+   * are now, and `touched(output)` with the keys (the output's key columns, perhaps others beside) of all published rows
+   * that may differ or be gone; returns rows per output, or null where a full computation is needed.
+   */
+  computeChanges?(context: ChangeContext): Promise<Record<string, number> | null>;
 }
 
 export interface ComputeContext {
@@ -44,4 +50,15 @@ export interface ComputeContext {
   /** The published relation of this name as it stands (for state that survives, like person ids), or null before its first publish. */
   published(relation: string): string | null;
   rules: IdentityRules;
+}
+
+/** As for a full computation, where `input` shows an input's rows as they are now, changed ones or not. */
+export interface ChangeContext extends ComputeContext {
+  /**
+   * A relation with the `record_key` of the input's rows that came, changed or went since the last publish, quoted; of an
+   * input without that column, any relation if its rows changed. Null if none did.
+   */
+  changes(relation: string): string | null;
+  /** Where to create the touched keys of an output, quoted. */
+  touched(relation: string): string;
 }

@@ -22,9 +22,9 @@ export function shopProject(streams: string[], settings: Partial<GraphProject> =
     timeZone: "Europe/Paris",
     identity: {
       identifiers: [
-        { kind: "customer_id", limit: 1, blocked: [], sharedAbove: null },
-        { kind: "email", limit: 5, blocked: [], sharedAbove: null },
-        { kind: "device_id", limit: 50, blocked: [], sharedAbove: 4 },
+        { kind: "customer_id", limit: 1, blocked: [], sharedAbove: null, window: null },
+        { kind: "email", limit: 5, blocked: [], sharedAbove: null, window: null },
+        { kind: "device_id", limit: 50, blocked: [], sharedAbove: 4, window: null },
       ],
     },
     sources: [{ name: "shop", streams: streams.map((name) => ({ name })) }] as never,

@@ -1,0 +1,54 @@
+import { quoteName } from "../database.ts";
+import type { ComputeContext } from "../models/relation.ts";
+
+/** Contracts whose records carry identifiers or refer to a record that does, and when such a record happened. */
+export const CONTRACTS: Record<string, string | null> = {
+  "core.consents": "occurred_at",
+  "core.customers": "registered_at",
+  "core.events": "occurred_at",
+  "core.order_lines": null,
+  "core.orders": "ordered_at",
+  "core.reviews": "reviewed_at",
+  "core.tickets": "opened_at",
+};
+
+/** What of a contract matters to identity. All names are quoted. */
+export interface ContractColumns {
+  relation: string;
+  /** Where to read it. */
+  from: string;
+  /** `customer_ref`, and every text column whose name ends in `_token`. */
+  tokens: string[];
+  /** When the record happened, in seconds since 1970, as SQL. */
+  seenAt: string | null;
+  /** Whether its records refer to an order. */
+  refersToOrder: boolean;
+}
+
+/** Reads which columns each contract has. */
+export async function readContracts({
+  client,
+  input,
+}: Pick<ComputeContext, "client" | "input">): Promise<ContractColumns[]> {
+  const relations = Object.keys(CONTRACTS);
+  const { rows } = await client.query<{ position: number; name: string; type: string }>(
+    `select r.position::int - 1 as position, a.attname as name, a.atttypid::regtype::text as type
+     from unnest($1::text[]) with ordinality as r (relation, position)
+     join pg_attribute as a on a.attrelid = r.relation::regclass
+     where a.attnum > 0 and not a.attisdropped order by r.position, a.attnum`,
+    [relations.map((relation) => input(relation))],
+  );
+  return relations.map((relation, position) => {
+    const columns = new Map(rows.filter((row) => row.position === position).map(({ name, type }) => [name, type]));
+    const time = CONTRACTS[relation]!;
+    return {
+      relation,
+      from: input(relation),
+      tokens: [...columns].flatMap(([name, type]) =>
+        type === "text" && (name === "customer_ref" || name.endsWith("_token")) ? [quoteName(name)] : [],
+      ),
+      seenAt: time && columns.has(time) ? `extract(epoch from ${quoteName(time)})::float8` : null,
+      refersToOrder: columns.get("order_record_key") === "uuid",
+    };
+  });
+}

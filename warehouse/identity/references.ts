@@ -1,0 +1,72 @@
+import type { ComputeContext } from "../models/relation.ts";
+import type { ContractColumns } from "./contracts.ts";
+import { RECORD_OWNERS } from "./tables.ts";
+
+type Context = Pick<ComputeContext, "client" | "output" | "published" | "input">;
+
+/** Gives records without an owner of their own that of the order they refer to; returns how many. */
+export async function addOwnersByReference(
+  { client, output }: Pick<Context, "client" | "output">,
+  contracts: readonly ContractColumns[],
+): Promise<number> {
+  const owners = output(RECORD_OWNERS.name);
+  const references = referencesOf(contracts, "");
+  if (!references) return 0;
+  await client.query(`analyze ${owners}`);
+  return await inherit(client, owners, references, owners);
+}
+
+/**
+ * The same for touched records, to which those are added that refer to an order which has got its owner just now.
+ * @param records quoted name of the relation with the `record_key` of the touched records
+ */
+export async function addOwnersOfChanges(
+  { client, output, published, input }: Context,
+  contracts: readonly ContractColumns[],
+  records: string,
+): Promise<number> {
+  const [owners, before] = [output(RECORD_OWNERS.name), published(RECORD_OWNERS.name)!];
+  const references = referencesOf(contracts, "");
+  if (!references) return 0;
+  await client.query(`analyze ${owners}`);
+  const { rows: owned } = await client.query<{ record_key: string }>(
+    `select record_key from ${owners} as owner join ${input("core.orders")} as orders using (record_key)
+     where not exists (select from ${before} as former where former.record_key = owner.record_key)`,
+  );
+  if (owned.length) {
+    await client.query(
+      `insert into ${records} select record_key from (${references}) as record where order_record_key = any($1)
+       on conflict do nothing`,
+      [owned.map(({ record_key }) => record_key)],
+    );
+  }
+  // An order that is not touched has the owner it had.
+  const parents = `(select record_key, customer_id from ${owners} union all select record_key, customer_id from ${before} as former
+    where not exists (select from ${records} as touched where touched.record_key = former.record_key))`;
+  const within = `where record_key in (select record_key from ${records})`;
+  return await inherit(client, owners, referencesOf(contracts, within)!, parents);
+}
+
+function referencesOf(contracts: readonly ContractColumns[], where: string): string | null {
+  const references = contracts
+    .filter((contract) => contract.refersToOrder)
+    .map(({ from }) => `select record_key, order_record_key from ${from} ${where}`);
+  return references.length ? references.join(" union all ") : null;
+}
+
+async function inherit(
+  client: Context["client"],
+  owners: string,
+  references: string,
+  parents: string,
+): Promise<number> {
+  const { rowCount } = await client.query(
+    `insert into ${owners} (record_key, customer_id)
+     select distinct on (record.record_key) record.record_key, parent.customer_id
+     from (${references}) as record
+     join ${parents} as parent on parent.record_key = record.order_record_key
+     where not exists (select from ${owners} as own where own.record_key = record.record_key)
+     order by record.record_key, record.order_record_key`,
+  );
+  return rowCount ?? 0;
+}

@@ -1,0 +1,196 @@
+import type { CanonicalRecords } from "../../identity/records.ts";
+import { quoteName } from "../database.ts";
+import type { ChangeContext } from "../models/relation.ts";
+import type { ContractColumns } from "./contracts.ts";
+import { CONFLICTS, HIDDEN, IDENTIFIERS, MERGED_PEOPLE, MERGES, PEOPLE, RECORD_OWNERS } from "./tables.ts";
+
+/** Above this share of all records, and this many of them, a full computation is the cheaper one. */
+const MOST_TOUCHED = 0.25;
+const FEW_RECORDS = 10_000;
+
+/** What the last publish says of an identifier. */
+export interface PublishedState {
+  isPublished: boolean;
+  isShared: boolean;
+  /** Shared or blocked. */
+  isHidden: boolean;
+  /** Whether all records that carry it are at hand, so that it can be judged anew. */
+  isJudged: boolean;
+}
+
+/** What changes of records reach: identifiers, the people of their islands, and those people's records. */
+export class Touched {
+  readonly #context: ChangeContext;
+  readonly #contracts: readonly ContractColumns[];
+  /** Quoted names of relations of keys. */
+  readonly records: string;
+  /** The touched records, and those that carry a touched identifier which hides. */
+  readonly loaded = quoteName("build_core", "identity_loaded");
+  readonly people: string;
+  readonly #identifiers: string;
+
+  constructor(context: ChangeContext, contracts: readonly ContractColumns[]) {
+    this.#context = context;
+    this.#contracts = contracts;
+    this.records = context.touched(RECORD_OWNERS.name);
+    this.people = context.touched(PEOPLE.name);
+    this.#identifiers = context.touched(IDENTIFIERS.name);
+  }
+
+  /** Takes the changed records, and what they were before. */
+  async begin(): Promise<void> {
+    const { client, changes } = this.#context;
+    await client.query(`create table ${this.records} (record_key uuid primary key);
+      create table ${this.loaded} (record_key uuid primary key);
+      create table ${this.people} (customer_id uuid primary key);
+      create table ${this.#identifiers} (token text primary key)`);
+    for (const { relation, tokens } of this.#contracts) {
+      const changed = changes(relation);
+      if (!changed) continue;
+      await client.query(
+        `insert into ${this.records} select distinct record_key from ${changed} on conflict do nothing`,
+      );
+      if (!tokens.length) continue;
+      await client.query(
+        `insert into ${this.people} select distinct customer_id from ${this.#published(RECORD_OWNERS.name)}
+         where record_key in (select record_key from ${changed}) on conflict do nothing`,
+      );
+      await client.query(
+        `insert into ${this.#identifiers} select distinct token from ${this.#published(HIDDEN.name)}
+         where record_key in (select record_key from ${changed}) on conflict do nothing`,
+      );
+    }
+    if (changes("ops.blocked_identifiers")) {
+      await client.query(
+        `insert into ${this.#identifiers}
+         select token from ops.blocked_identifiers join ${this.#published(IDENTIFIERS.name)} using (token) where not is_blocked
+         union select distinct token from ${this.#published(HIDDEN.name)} as hidden
+           join ${this.#published(IDENTIFIERS.name)} using (token)
+           where is_blocked and not exists (select from ops.blocked_identifiers as b where b.token = hidden.token)
+         on conflict do nothing`,
+      );
+    }
+    if (changes("ops.identity_decisions")) {
+      await client.query(
+        `insert into ${this.#identifiers} select token from ops.identity_decisions
+         union select other_token from ops.identity_decisions on conflict do nothing`,
+      );
+    }
+  }
+
+  /** Adds identifiers; tells whether any of them is new here. */
+  async addIdentifiers(tokens: string[]): Promise<boolean> {
+    const { rowCount } = await this.#context.client.query(
+      `insert into ${this.#identifiers} select unnest($1::text[]) on conflict do nothing`,
+      [tokens],
+    );
+    return Boolean(rowCount);
+  }
+
+  /** Goes from identifiers to people, to their whole islands and to all records of these. False if that is too much. */
+  async spread(): Promise<boolean> {
+    const { client } = this.#context;
+    const [identifiers, owners, conflicts, hidden] = [IDENTIFIERS, RECORD_OWNERS, CONFLICTS, HIDDEN].map(({ name }) =>
+      this.#published(name),
+    );
+    // An identifier that has come, or come back, meets the one that it was merged with by hand.
+    await client.query(
+      `insert into ${this.#identifiers}
+       select other_token from ops.identity_decisions join ${this.#identifiers} using (token) where decision = 'merge'
+       union select d.token from ops.identity_decisions as d join ${this.#identifiers} as i on i.token = d.other_token
+         where decision = 'merge'
+       on conflict do nothing`,
+    );
+    await client.query(`analyze ${this.#identifiers}`);
+    await client.query(
+      `insert into ${this.people} select distinct customer_id from ${identifiers}
+       where token in (select token from ${this.#identifiers}) and customer_id <> ops.nobody() on conflict do nothing`,
+    );
+    await client.query(
+      `with recursive island (customer_id) as (
+         select customer_id from ${this.people}
+         union
+         select case when conflict.customer_id = island.customer_id then other_customer_id else conflict.customer_id end
+         from island join ${conflicts} as conflict
+           on conflict.customer_id = island.customer_id or conflict.other_customer_id = island.customer_id
+       )
+       insert into ${this.people} select customer_id from island on conflict do nothing`,
+    );
+    await client.query(`analyze ${this.people}`);
+    await client.query(
+      `insert into ${this.records} select record_key from ${owners}
+       where customer_id in (select customer_id from ${this.people}) on conflict do nothing`,
+    );
+    await client.query(
+      `insert into ${this.loaded} select record_key from ${this.records}
+       union select record_key from ${hidden} as hidden where token in (select token from ${this.#identifiers})
+         and not exists (select from ops.blocked_identifiers as blocked where blocked.token = hidden.token)
+       on conflict do nothing`,
+    );
+    await client.query(`analyze ${this.records}, ${this.loaded}`);
+    const { rows } = await client.query<{ loaded: number; owned: number }>(
+      `select (select count(*) from ${this.loaded})::float8 as loaded, reltuples::float8 as owned
+       from pg_class where oid = $1::regclass`,
+      [owners],
+    );
+    const { loaded, owned } = rows[0]!;
+    return loaded <= Math.max(FEW_RECORDS, owned * MOST_TOUCHED);
+  }
+
+  /** What the last publish says of each identifier of the records. */
+  async readStates({ kindOf, token }: CanonicalRecords): Promise<PublishedState[]> {
+    const isNew: PublishedState = { isPublished: false, isShared: false, isHidden: false, isJudged: true };
+    const states = Array.from(kindOf, () => isNew);
+    const positions = new Map<string, number>();
+    for (const i of kindOf.keys()) positions.set(token(i).toString("latin1"), i);
+    const { rows } = await this.#context.client.query<{ token: string } & Omit<PublishedState, "isPublished">>(
+      `select token, is_shared as "isShared", is_shared or is_blocked as "isHidden",
+         token in (select token from ${this.#identifiers}) or customer_id in (select customer_id from ${this.people})
+           as "isJudged"
+       from ${this.#published(IDENTIFIERS.name)} where token = any($1)`,
+      [[...positions.keys()]],
+    );
+    for (const { token: name, ...state } of rows) states[positions.get(name)!] = { isPublished: true, ...state };
+    return states;
+  }
+
+  /** Leaves out loaded records of people whose island is not touched; the others are the touched ones. */
+  async settle(): Promise<void> {
+    await this.#context.client.query(
+      `insert into ${this.records} select record_key from ${this.loaded} as loaded
+       where not exists (select from ${this.#published(RECORD_OWNERS.name)} as owner where owner.record_key = loaded.record_key)
+       on conflict do nothing`,
+    );
+  }
+
+  /** Names the published rows that may be others now. */
+  async finish(): Promise<void> {
+    const { client, output, touched } = this.#context;
+    const isTouched = `customer_id in (select customer_id from ${this.people})`;
+    await client.query(
+      `insert into ${this.#identifiers} select token from ${this.#published(IDENTIFIERS.name)} where ${isTouched}
+       on conflict do nothing`,
+    );
+    // A shared or blocked identifier that untouched records carry stays as it is.
+    await client.query(
+      `delete from ${this.#identifiers} as touched
+       where not exists (select from ${output(IDENTIFIERS.name)} as now where now.token = touched.token)
+         and exists (select from ${this.#published(HIDDEN.name)} as hidden where hidden.token = touched.token
+           and not exists (select from ${this.records} as record where record.record_key = hidden.record_key))`,
+    );
+    const keys = (table: { name: string; key: string[] }, where: string) =>
+      client.query(
+        `create table ${touched(table.name)} as select ${table.key.map((name) => quoteName(name)).join(", ")}
+         from ${this.#published(table.name)} where ${where}`,
+      );
+    await keys(HIDDEN, `record_key in (select record_key from ${this.records})`);
+    for (const table of [MERGED_PEOPLE, MERGES, CONFLICTS]) await keys(table, isTouched);
+    await client.query(`drop table ${this.loaded}`);
+  }
+
+  #published(relation: string): string {
+    const name = this.#context.published(relation);
+    if (!name) throw new Error(`${relation} was never published`);
+    return name;
+  }
+}
