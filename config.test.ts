@@ -53,6 +53,7 @@ notify: { webhook: "\${HOOK}" }
       currency: "EUR",
       timeZone: "Europe/Paris",
       defaultCountry: "FR",
+      ageOfConsent: 16,
       sources: [],
       identity: {
         identifiers: [
@@ -130,6 +131,27 @@ notify: { webhook: "\${HOOK}" }
     const { identity } = await load();
     expect(identity.identifiers.map((rule) => rule.kind)).toEqual(["customer_id", "email", "name_birth"]);
     expect(identity.identifiers[0]).toEqual({ kind: "customer_id", limit: null, blocked: [], sharedAbove: null });
+  });
+
+  it("reads `identifier: true` as the kind of its field, an account id being its source's own", async () => {
+    await put(
+      "schemas/c.yaml",
+      `type: object
+properties:
+  id: { type: integer, personal: account_id, identifier: true }
+  email: { type: string, personal: email, identifier: true }
+  note: { type: string, personal: free_text, identifier: false }
+`,
+    );
+    const stream = "{ connector: csv, config: { path: a }, streams: { c: { schema: schemas/c.yaml } } }";
+    await put("miette.yaml", `${HEAD}sources: { shop: ${stream}, forum: ${stream} }\n`);
+    const { sources, identity } = await load();
+    const kinds = sources.map(({ streams: [c] }) => Object.values(c?.schema.properties ?? {}).map((f) => f.identifier));
+    expect(kinds).toEqual([
+      ["shop_account_id", "email", undefined],
+      ["forum_account_id", "email", undefined],
+    ]);
+    expect(identity.identifiers.map(({ kind }) => kind)).toEqual(["shop_account_id", "email", "forum_account_id"]);
   });
 });
 

@@ -88,6 +88,7 @@ async function openUnit({ loadProject, sources }: Dependencies, input: SyncUnitI
     planStream(stream, connector.values === "text", {
       kinds,
       defaultCountry: declaration.defaultCountry ?? project.defaultCountry,
+      ageOfConsent: project.ageOfConsent,
     }),
   );
   return { project, connector, streams, plans };

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import type { DiscoveredStream } from "../connectors/connector.ts";
-import { columnName, referenceColumn } from "../domain/columns.ts";
+import { columnName, identifierKind, referenceColumn } from "../domain/columns.ts";
 import { type FieldSchema, rawTableName, type StreamSchema } from "../domain/streams.ts";
 import { flowScalar, flowYaml } from "./flow-yaml.ts";
 import { sqlName } from "./sql-name.ts";
@@ -15,7 +15,8 @@ export interface Proposal {
 }
 
 /** Proposes a schema, a block of `miette.yaml` and a draft of a staging model for each stream. */
-export function proposeStreams(source: string, streams: DiscoveredStream[]): Proposal {
+export function proposeStreams(source: string, discovered: DiscoveredStream[]): Proposal {
+  const streams = discovered.map((stream) => ({ ...stream, schema: withOwnIds(source, stream.schema) }));
   return {
     source,
     files: streams.flatMap((stream) => [
@@ -27,6 +28,15 @@ export function proposeStreams(source: string, streams: DiscoveredStream[]): Pro
     ]),
     streams: Object.fromEntries(streams.map((stream) => [stream.name, streamBlock(source, stream)])),
   };
+}
+
+/** `7` is somebody else at another source, so ids that a source gives are a kind of its own: `shop_customer_id`. */
+function withOwnIds(source: string, schema: StreamSchema): StreamSchema {
+  const properties = Object.entries(schema.properties).map(([name, field]): [string, FieldSchema] => {
+    const isOwnId = field.personal === "account_id" && field.identifier !== undefined;
+    return [name, isOwnId ? { ...field, identifier: identifierKind(source, field.identifier as string) } : field];
+  });
+  return { ...schema, properties: Object.fromEntries(properties) };
 }
 
 /** The proposal as text to look at: the block of `miette.yaml`, then each file. */

@@ -106,7 +106,7 @@ describe("discovered streams", () => {
 type: object
 required: [id, updated_at]
 properties:
-  id:         { type: integer, personal: account_id, identifier: customer_id } # the key of customers
+  id:         { type: integer, personal: account_id, identifier: shop_customer_id } # the key of customers
   Email:      { type: [string, "null"], personal: email, identifier: email, keep: [domain] } # 98 of 100 values are e-mail addresses
   name:       { type: [string, "null"], personal: name }
   user:       { type: string, enum: ["a, b", yes, ""] }
@@ -118,7 +118,7 @@ properties:
 select
     record_key,
     deleted_at,
-    id as customer_id_token,
+    id as shop_customer_id_token,
     email as email_token,
     email_domain,
     "user",

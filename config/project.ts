@@ -22,6 +22,7 @@ interface ProjectBlock {
   currency: string;
   time_zone: string;
   default_country?: string;
+  age_of_consent?: number;
   sources: Record<string, SourceBlock>;
   identity?: { identifiers: IdentifierBlock[] };
   goals?: GoalBlock[];
@@ -58,8 +59,26 @@ export async function readProject(directory: string, env: Environment, specs: Co
   const notify = readNotify(findings.isSound(["notify"]) ? (block.notify ?? {}) : {}, findings);
   findings.throwIfAny();
 
-  const { name, currency, time_zone: timeZone, default_country: defaultCountry = null } = block as ProjectBlock;
-  return { name, directory: root, currency, timeZone, defaultCountry, sources, identity, goals, freshness, notify };
+  const {
+    name,
+    currency,
+    time_zone: timeZone,
+    default_country: defaultCountry = null,
+    age_of_consent: ageOfConsent = 16,
+  } = block as ProjectBlock;
+  return {
+    name,
+    directory: root,
+    currency,
+    timeZone,
+    defaultCountry,
+    ageOfConsent,
+    sources,
+    identity,
+    goals,
+    freshness,
+    notify,
+  };
 }
 
 async function openProjectFile(root: string): Promise<YamlFile> {

@@ -1,5 +1,6 @@
 import type { Schedule, SourceDeclaration } from "../domain/project.ts";
-import { type Stream, type StreamMode } from "../domain/streams.ts";
+import { identifierKind } from "../domain/columns.ts";
+import type { FieldSchema, Stream, StreamMode, StreamSchema } from "../domain/streams.ts";
 import type { Config, ConnectorConfigs } from "./connector-config.ts";
 import { cronFlaw } from "./cron.ts";
 import type { Findings } from "./findings.ts";
@@ -119,11 +120,22 @@ function streamOf(source: SourceDeclaration, name: string, block: StreamBlock, {
     cursor: block.cursor ?? null,
     version: block.version ?? null,
     window: block.window ?? null,
-    schema: schema as Stream["schema"],
+    schema: withKinds(schema as Stream["schema"], source.name),
     schemaFile: file.displayFile,
     rejectLimit: block.reject_limit ?? 0.01,
     config: { ...(source.config as Config), ...block.config },
   };
+}
+
+/** `identifier: true` by the kind that it stands for; the account ids of two sources are two kinds, since `7` is somebody else in each. */
+function withKinds(schema: StreamSchema, source: string): StreamSchema {
+  const properties = Object.entries(schema.properties).map(([name, field]): [string, FieldSchema] => {
+    const { identifier, ...rest } = field as FieldSchema & { identifier?: string | boolean };
+    if (typeof identifier !== "boolean") return [name, field];
+    const kind = field.personal === "account_id" ? identifierKind(source, "account_id") : field.personal;
+    return [name, identifier && kind ? { ...rest, identifier: kind } : rest];
+  });
+  return { ...schema, properties: Object.fromEntries(properties) };
 }
 
 function kindsOf(loaded: LoadedStream[]): string[] {

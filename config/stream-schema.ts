@@ -92,7 +92,7 @@ function checkNested(field: FieldSchema, path: Path, report: Report): void {
   );
   if (field.items) parts.push([[...path, "items"], field.items as FieldSchema]);
   for (const [partPath, part] of parts) {
-    for (const word of ["personal", "identifier", "keep", "decimal"] as const) {
+    for (const word of ["personal", "identifier", "keep", "sensitive", "decimal"] as const) {
       if (part[word] === undefined) continue;
       report(
         [...partPath, word],

@@ -63,7 +63,7 @@ export function inferStream(name: string, records: SourceRecord[], values: "text
     const { why, ...labels } = proposeLabels(field, column.flatMap(labelText).slice(0, LABEL_VALUES), name);
     const isCode = labels.personal !== undefined && CODES.includes(labels.personal);
     const schema = inferField(field, column, values, isCode);
-    const described = { ...schema, ...labels, ...(why !== undefined && { description: why }) };
+    const described = { ...schema, ...labels, ...(why !== undefined && { why }) };
     Object.defineProperty(properties, field, {
       value: described,
       enumerable: true,

@@ -35,6 +35,13 @@ describe("personal by the name of the field", () => {
     ["anonymousId", [], device],
     ["comment", ["Fine, thanks"], { personal: "free_text" }],
     ["review_text", [], { personal: "free_text" }],
+    ["Vorname", ["Zoë"], { personal: "name" }],
+    ["adresse_courriel", ["a@example.org"], email],
+    ["Geburtsdatum", ["1984-02-29"], { personal: "birth_date" }],
+    ["code_postal", ["75011"], { personal: "postal_code" }],
+    ["allergies", ["nuts"], { personal: "custom", sensitive: "health" }],
+    ["religion", [], { personal: "custom", sensitive: "religion" }],
+    ["medical_notes", ["none so far"], { personal: "free_text", sensitive: "health" }],
   ])("%s", (field, values, expected) => {
     expect(proposeLabels(field, values)).toEqual({ ...expected, why: expect.stringMatching(/by its name\.$/) });
   });
@@ -52,6 +59,10 @@ describe("personal by the shape of the values", () => {
     ["contact", ["a@example.org", "b.c@example.co.uk", "", "unknown"], email],
     ["reach", ["+33 6 12 34 56 78", "(030) 1234-5678", "+1 (555) 010-9999 ext 12"], phone],
     ["host", ["2001:db8::1", "192.0.2.17"], { personal: "ip" }],
+    ["paid_from", ["DE89 3704 0044 0532 0130 00", "GB82WEST12345698765432"], { personal: "payment" }],
+    ["paid_with", ["4111 1111 1111 1111", "5555555555554444"], { personal: "payment" }],
+    ["reference_b", ["078-05-1120", "219-09-9999"], { personal: "government_id" }],
+    ["line_1", ["12 rue de la Paix", "Hauptstraße 5", "221B Baker Street"], { personal: "address" }],
     [
       "said",
       ["The battery of this phone lasts two days.", "I would never buy one of these things again!"],
@@ -84,6 +95,9 @@ test.each([
   ["description_length", ["3"]],
   ["city", ["Berlin", "México D.F."]],
   ["empty", ["", ""]],
+  ["invoice", ["2024-0001-0002", "INV-12-3456"]],
+  ["number", ["4111111111111112", "5555555555554443"]],
+  ["place_of_sale", ["Berlin Mitte", "Paris Nord"]],
 ])("%s is not personal by itself", (field, values) => {
   expect(proposeLabels(field, values)).toEqual({});
 });

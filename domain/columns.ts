@@ -33,6 +33,14 @@ export function referenceColumn(field: string | string[]): string {
   return `${cutToBytes(columnName(last).replace(/_id$/, ""), 48)}_record_key`;
 }
 
+/** Longest name of an identifier kind, in characters. */
+const MOST_KIND = 30;
+
+/** The kind of a source's own ids: `shop_customer_id`. */
+export function identifierKind(source: string, kind: string): string {
+  return `${source.slice(0, MOST_KIND - kind.length - 1).replace(/_$/, "")}_${kind}`;
+}
+
 /** Postgres cuts names at 63 bytes without a word; 59 leaves room for a suffix. */
 function cutToBytes(name: string, bytes: number): string {
   let cut = name;

@@ -12,6 +12,8 @@ export interface Project {
   timeZone: string;
   /** ISO 3166-1 alpha-2, for phone numbers without a country code; null where none is given. */
   defaultCountry: string | null;
+  /** The first age in years at which a person is no minor to the project. */
+  ageOfConsent: number;
   sources: SourceDeclaration[];
   identity: IdentityRules;
   goals: Goal[];

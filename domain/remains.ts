@@ -7,8 +7,9 @@ import type { PersonalKind } from "./streams.ts";
 export const REMAINS: Partial<Record<PersonalKind, readonly string[]>> = {
   email: ["domain"],
   phone: ["country"],
-  birth_date: ["year"],
+  birth_date: ["year", "age_band"],
   postal_code: ["area"],
   ip: ["prefix"],
-  free_text: ["length", "sentiment"],
+  free_text: ["length", "language", "sentiment"],
+  payment: ["country"],
 };

@@ -20,9 +20,23 @@ export const PERSONAL_KINDS = [
 ] as const;
 export type PersonalKind = (typeof PERSONAL_KINDS)[number];
 
+/** Special categories of personal data (GDPR 9), and criminal records (GDPR 10): what a schema's `sensitive:` may name. */
+export const SENSITIVE_CATEGORIES = [
+  "ethnicity",
+  "politics",
+  "religion",
+  "trade_union",
+  "genetics",
+  "biometrics",
+  "health",
+  "sexuality",
+  "criminal_record",
+] as const;
+export type SensitiveCategory = (typeof SENSITIVE_CATEGORIES)[number];
+
 export type JsonType = "string" | "integer" | "number" | "boolean" | "object" | "array" | "null";
 
-/** One field of a stream: JSON Schema with the words `personal`, `identifier`, `keep` and `decimal`. */
+/** One field of a stream: JSON Schema with the words `personal`, `identifier`, `keep`, `sensitive` and `decimal`. */
 export interface FieldSchema {
   type: JsonType | JsonType[];
   format?: string;
@@ -32,6 +46,8 @@ export interface FieldSchema {
   personal?: PersonalKind;
   /** The identifier kind (`email`, `customer_id`, …) that a value of this field names a person by. */
   identifier?: string;
+  /** What is read from it needs a declared purpose, whether it is open or sealed. */
+  sensitive?: SensitiveCategory;
   /** Non-personal remains that stay readable: `domain`, `country`, `year`, … */
   keep?: string[];
   [keyword: string]: unknown;

@@ -77,6 +77,7 @@ export async function syncPages(
   const plan = planStream(stream, options.textual ?? false, {
     kinds: options.kinds ?? ["customer_id", "email"],
     defaultCountry: "FR",
+    ageOfConsent: 16,
   });
   const sync = await beginSync(pool, vault, {
     id: randomUUID(),

@@ -2,7 +2,7 @@ import pg from "pg";
 import { columnName, referenceColumn } from "../../domain/columns.ts";
 import type { FieldSchema, Reference } from "../../domain/streams.ts";
 import type { DiscoveredStream } from "../connector.ts";
-import { proposeLabels, type LabelProposal } from "../propose-labels.ts";
+import { proposeLabels } from "../propose-labels.ts";
 import { isStatementError, type Session, type Text } from "./session.ts";
 import { columnSchema, readColumns, valueExpression, type Column } from "./types.ts";
 
@@ -44,7 +44,7 @@ export async function discover(session: Session, schema: string): Promise<Discov
     const properties = Object.fromEntries(
       readable.map((column, index): [string, FieldSchema] => {
         const values = sample.flatMap((row) => row[index] ?? []);
-        return [column.name, labelled(columnSchema(column), proposeLabels(column.name, values, relation.name))];
+        return [column.name, { ...columnSchema(column), ...proposeLabels(column.name, values, relation.name) }];
       }),
     );
     const isReadable = (name: string) => Object.hasOwn(properties, name);
@@ -183,11 +183,6 @@ function proposeCursor(columns: Column[], indexed: Set<string>): string | null {
     .map(({ name, isNullable }) => ({ name, rank: (isNullable ? 0 : 2) + (indexed.has(name) ? 1 : 0) }))
     .sort((a, b) => b.rank - a.rank);
   return ranked[0]?.name ?? null;
-}
-
-function labelled(schema: FieldSchema, { why, ...labels }: LabelProposal): FieldSchema {
-  const description = [schema.description, why].filter(Boolean).join(" ");
-  return { ...schema, ...labels, ...(description === "" ? {} : { description }) };
 }
 
 function describe({ description, isParent, key }: Relation): string | null {

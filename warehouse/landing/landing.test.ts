@@ -340,7 +340,7 @@ test("two attempts at one sync can't both go on: the one that was overtaken stop
   const { planStream } = await import("./plan.ts");
   const { beginSync } = await import("./sync.ts");
   const { landPage } = await import("./land.ts");
-  const plan = planStream(stream, false, { kinds: [], defaultCountry: null });
+  const plan = planStream(stream, false, { kinds: [], defaultCountry: null, ageOfConsent: 16 });
   const request = {
     id: "7b1e4b6e-0000-4000-8000-000000000001",
     kind: "incremental" as const,

@@ -4,7 +4,7 @@ import ajvFormats from "ajv-formats";
 import { columnName, referenceColumn } from "../../domain/columns.ts";
 import { rawTableName, type FieldSchema, type Reference, type Stream } from "../../domain/streams.ts";
 import { NORMALISER_VERSION } from "../../privacy/normalise.ts";
-import { remainColumns } from "../../privacy/remains.ts";
+import { remainColumns, type RemainSettings } from "../../privacy/remains.ts";
 import { fieldType, type FieldType } from "./values.ts";
 
 /** A column of a raw table beside those that landing adds. */
@@ -43,6 +43,7 @@ export interface StreamPlan {
   /** Identifier kinds by the project's priority, strongest first. */
   kindOrder: ReadonlyMap<string, number>;
   defaultCountry: string | null;
+  ageOfConsent: number;
   /** Names the schema and normalisers by which records are understood: part of every content hash. */
   definition: string;
 }
@@ -54,6 +55,7 @@ const HANDLED = new Set([
   "personal",
   "identifier",
   "keep",
+  "sensitive",
   "description",
   "title",
   "examples",
@@ -75,7 +77,7 @@ const ajv = new Ajv2020({ strict: false, allErrors: false, validateSchema: false
 export function planStream(
   stream: Stream,
   textual: boolean,
-  options: { kinds: string[]; defaultCountry: string | null },
+  options: { kinds: string[] } & RemainSettings,
 ): StreamPlan {
   const required = new Set(stream.schema.required);
   const fields = Object.entries(stream.schema.properties).map(([name, schema]): FieldPlan => ({
@@ -119,8 +121,18 @@ export function planStream(
     window: stream.window === null ? null : indexOf(stream.window),
     kindOrder: new Map(options.kinds.map((kind, index) => [kind, index])),
     defaultCountry: options.defaultCountry,
+    ageOfConsent: options.ageOfConsent,
     definition: createHash("sha256")
-      .update(JSON.stringify([NORMALISER_VERSION, stream.schema, stream.key, stream.version, options.defaultCountry]))
+      .update(
+        JSON.stringify([
+          NORMALISER_VERSION,
+          stream.schema,
+          stream.key,
+          stream.version,
+          options.defaultCountry,
+          ...(fields.some(({ schema }) => schema.keep?.includes("age_band")) ? [options.ageOfConsent] : []),
+        ]),
+      )
       .digest("hex")
       .slice(0, 32),
   };

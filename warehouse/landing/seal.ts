@@ -59,7 +59,7 @@ export function tokenise(
     }
     // An identifier whose value can't be one (an e-mail without @) has no token, so it must be sealed not to be lost.
     if (text !== null && canonical === null) personal[field.name] = text;
-    columns.push(...keepRemains(field.schema, text, canonical));
+    columns.push(...keepRemains(field.schema, text, canonical, plan));
   }
   for (const { name, fields } of plan.matchKeys) {
     const parts = fields.map((index) =>

@@ -2,6 +2,7 @@ import type pg from "pg";
 import type { StreamCounts, SyncUnitInput } from "../../domain/runs.ts";
 import type { Json } from "../../domain/streams.ts";
 import { CodedError } from "../../domain/errors.ts";
+import { loadRemains } from "../../privacy/remains.ts";
 import { inTransaction } from "../database.ts";
 import type { Vault } from "../vault.ts";
 import { readCounts, readShareCounts } from "./counts.ts";
@@ -52,6 +53,7 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
   const { share } = request;
   const cursorName = cursorNameOf(base, request);
   const key = await vault.purposeKey(pool, "cursor");
+  await loadRemains(request.plans.flatMap(({ fields }) => fields.map(({ schema }) => schema)));
   const reload = new Map<string, number>();
   for (const plan of request.plans) {
     reload.set(plan.stream.name, await inTransaction(pool, (client) => followSchema(client, plan)));
