@@ -37,16 +37,14 @@ export async function computeModels(
   return results.flatMap(asReports);
 }
 
-export async function publishBuild(
-  dependencies: Dependencies,
-  { buildId }: { buildId: string },
-): Promise<Omit<BuildReport, "models">> {
-  const { relations, checks } = await publish(dependencies.pool, await graphOf(dependencies), buildId);
+export async function publishBuild(dependencies: Dependencies, { buildId }: { buildId: string }): Promise<BuildReport> {
+  const { relations, checks, models } = await publish(dependencies.pool, await graphOf(dependencies), buildId);
   const total = (of: "inserted" | "updated" | "deleted"): number => relations.reduce((sum, each) => sum + each[of], 0);
   return {
     inserted: total("inserted"),
     updated: total("updated"),
     deleted: total("deleted"),
+    models: models.map(({ relation, rows, milliseconds }) => ({ relation, rows, milliseconds })),
     checks: checks.map(({ name, file, severity, rows }) => ({ name, file, severity, rows })),
   };
 }

@@ -36,6 +36,7 @@ export async function buildShop(pool: pg.Pool, { orders }: { orders: number }): 
     await pool.query(
       `create table raw.shop__${stream} (record_key uuid primary key default gen_random_uuid(), deleted_at timestamptz, ${columns})`,
     );
+    await keepLandings(pool, `raw.shop__${stream}`);
   }
   const count = String(Math.trunc(orders));
   const customer = `'customer_id_' || md5('customer ' || (1 + power(abs(hashint4(o)) % 1000003 / 1000003.0, 2) * ${count} / 4)::int)`;

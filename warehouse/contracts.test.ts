@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../test/database.ts";
-import { build, emptyWarehouse, graphOf, sqlFile as sql, touch } from "./models/test-warehouse.ts";
+import { build, emptyWarehouse, graphOf, keepLandings, sqlFile as sql, touch } from "./models/test-warehouse.ts";
 import type { ModelFile } from "./models/syntax.ts";
 
 let database: TestDatabase;
@@ -12,7 +12,9 @@ beforeEach(async () => {
   await emptyWarehouse(database.pool);
   await query(`
     create table raw.shop__orders (record_key uuid primary key default gen_random_uuid(), deleted_at timestamptz, amount numeric(12,2), email_token text);
-    create table raw.till__receipts (record_key uuid primary key default gen_random_uuid(), deleted_at timestamptz, amount numeric, card_token text);
+    create table raw.till__receipts (record_key uuid primary key default gen_random_uuid(), deleted_at timestamptz, amount numeric, card_token text);`);
+  await keepLandings(database.pool, "raw.shop__orders", "raw.till__receipts");
+  await query(`
     insert into raw.shop__orders (amount, email_token) values (1.50, 'email_x'), (2, null);
     insert into raw.shop__orders (amount, deleted_at) values (100, now());
     insert into raw.till__receipts (amount, card_token) values (3, 'card_y');`);

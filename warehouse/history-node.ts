@@ -37,12 +37,22 @@ export const historyNode: ModelNode = {
   async compute(context) {
     const { client } = context;
     const published = context.published(HISTORY.name);
-    const columns = ATTRIBUTES.map((name) => quoteName(name));
-    const firstVersions = `select c.customer_id, tstzrange(null, null) as valid, ${columns.map((name) => `c.${name}`).join(", ")}
-      from ${context.input(CUSTOMERS)} as c`;
+    const customers = context.input(CUSTOMERS);
     const query = published
-      ? nextVersions(context, published, await columnsOf(context, published), firstVersions)
-      : firstVersions;
+      ? nextVersions(customers, published, await columnsOf(context, published))
+      : firstVersions(customers);
+    const { rowCount } = await client.query(`create table ${context.output(HISTORY.name)} as ${query}`);
+    return { [HISTORY.name]: rowCount ?? 0 };
+  },
+  async computeChanges(context) {
+    const { client } = context;
+    const published = context.published(HISTORY.name);
+    if (!published) return null;
+    const only = (relation: string) =>
+      `(select * from ${relation} where customer_id in (select customer_id from ${context.changes(CUSTOMERS)}))`;
+    const history = only(published);
+    await client.query(`create table ${context.touched(HISTORY.name)} as select customer_id, valid from ${history} as h`);
+    const query = nextVersions(only(context.input(CUSTOMERS)), history, await columnsOf(context, published));
     const { rowCount } = await client.query(`create table ${context.output(HISTORY.name)} as ${query}`);
     return { [HISTORY.name]: rowCount ?? 0 };
   },
@@ -52,11 +62,11 @@ export const historyNode: ModelNode = {
  * Every change of a day counts from the day's beginning, and a second one of the same day replaces the first: so a build
  * that is repeated writes what it wrote before.
  */
-function nextVersions(context: ComputeContext, published: string, known: Set<string>, firstVersions: string): string {
+function nextVersions(customers: string, published: string, known: Set<string>): string {
   const now = ATTRIBUTES.map((name) => `c.${quoteName(name)}`).join(", ");
   // An attribute that the published history does not have yet counts as having been what it is.
   const then = ATTRIBUTES.map((name) => `${known.has(name) ? "h" : "c"}.${quoteName(name)}`).join(", ");
-  const from = `${published} as h join ${context.input(CUSTOMERS)} as c on c.customer_id = h.customer_id`;
+  const from = `${published} as h join ${customers} as c on c.customer_id = h.customer_id`;
   const isOpen = "upper_inf(h.valid)";
   const isChanged = `row(${then}) is distinct from row(${now})`;
   const isOlder = "(lower_inf(h.valid) or lower(h.valid) < ops.as_of())";
@@ -69,7 +79,12 @@ function nextVersions(context: ComputeContext, published: string, known: Set<str
     select h.customer_id, tstzrange(case when ${isOlder} then ops.as_of() else lower(h.valid) end, null), ${now} from ${from}
     where ${isOpen} and ${isChanged}
     union all
-    ${firstVersions} where not exists (select from ${published} as h where h.customer_id = c.customer_id)`;
+    ${firstVersions(customers)} where not exists (select from ${published} as h where h.customer_id = c.customer_id)`;
+}
+
+function firstVersions(customers: string): string {
+  const columns = ATTRIBUTES.map((name) => `c.${quoteName(name)}`).join(", ");
+  return `select c.customer_id, tstzrange(null, null) as valid, ${columns} from ${customers} as c`;
 }
 
 async function columnsOf({ client }: ComputeContext, relation: string): Promise<Set<string>> {

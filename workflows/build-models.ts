@@ -68,6 +68,7 @@ async function buildOnce(input: BuildInput): Promise<BuildReport> {
   await Promise.all(done.values());
   show("publishing");
   const report = await workingOn("publish").publishBuild({ buildId });
+  for (const model of report.models) computed.set(model.relation, model);
   show("published");
   return { ...report, models: [...computed.values()] };
 }

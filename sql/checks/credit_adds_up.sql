@@ -1,5 +1,6 @@
 -- In every attribution model the touchpoints of an order share it whole: parts of 1, and of its amount to the cent.
 -- severity: error
+-- follows: mart.fct_orders by order_id; mart.fct_attribution by order_id
 
 -- One row per order, since grouping and joining by order and model takes twice as long.
 with credited as (

@@ -1,5 +1,6 @@
 -- Every customer's history ends in the attributes that dim_customers shows.
 -- severity: error
+-- follows: mart.dim_customers by customer_id; mart.dim_customer_history by customer_id
 with present as (
     select customer_id, is_anonymous, country, birth_year, registered_at
     from mart.dim_customer_history

@@ -3,7 +3,8 @@ import type { PoolClient } from "pg";
 import { createTestDatabase, type TestDatabase } from "../../test/database.ts";
 import { computeContracts, computeModel } from "./compute.ts";
 import { planBuild } from "./plan.ts";
-import { ChecksFailed, publish } from "./publish.ts";
+import { ChecksFailed } from "./publish-result.ts";
+import { publish } from "./publish.ts";
 import { build, compute, emptyWarehouse, graphOf, sqlFile, touch } from "./test-warehouse.ts";
 
 let database: TestDatabase;

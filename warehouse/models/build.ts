@@ -13,6 +13,8 @@ export interface Build {
   status: "active" | "published" | "failed" | "abandoned";
   epoch: string;
   isComplete: boolean;
+  /** Whether it computes what has changed while it publishes. */
+  isIncremental: boolean;
   settings: SettingValues;
   result: unknown;
   /** What it computes, by relation. */
@@ -40,6 +42,28 @@ export async function lockPublishing(client: ClientBase): Promise<void> {
   await client.query("select pg_advisory_xact_lock(hashtext('miette publish'))");
 }
 
+/**
+ * Runs `work` in one transaction that holds the publish lock. The lock is taken before the transaction has its snapshot,
+ * which is one for all of it (repeatable read), so that `work` sees what the last holder published.
+ */
+export async function holdingPublishLock<T>(pool: Pool, work: (client: ClientBase) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let isBroken = false;
+  try {
+    await client.query("select pg_advisory_lock(hashtext('miette publish'))");
+    await client.query("begin isolation level repeatable read");
+    const result = await work(client);
+    await client.query("commit");
+    return result;
+  } catch (error) {
+    await client.query("rollback").catch(() => (isBroken = true));
+    throw error;
+  } finally {
+    await client.query("select pg_advisory_unlock(hashtext('miette publish'))").catch(() => (isBroken = true));
+    client.release(isBroken);
+  }
+}
+
 /** Reads a build; throws a CodedError where another has taken its place. */
 export async function readActiveBuild(client: ClientBase, graph: Graph, buildId: string): Promise<Build> {
   const build = await readBuild(client, buildId);
@@ -56,7 +80,7 @@ export async function readActiveBuild(client: ClientBase, graph: Graph, buildId:
 
 export async function readBuild(client: ClientBase, buildId: string): Promise<Build | null> {
   const { rows } = await client.query(
-    `select build_id as "buildId", status, epoch, is_complete as "isComplete", settings, result from ops.builds where build_id = $1`,
+    `select build_id as "buildId", status, epoch, is_complete as "isComplete", is_incremental as "isIncremental", settings, result from ops.builds where build_id = $1`,
     [buildId],
   );
   if (!rows[0]) return null;

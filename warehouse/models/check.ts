@@ -1,5 +1,9 @@
+import { createHash } from "node:crypto";
 import { UserError, UserErrors } from "../../domain/errors.ts";
+import { outputColumns, type Output } from "./columns.ts";
 import { parseCheckHeader, type Severity } from "./header.ts";
+import type { SettingName } from "./functions.ts";
+import type { Follow } from "./relation.ts";
 import { readSelect, type Reading } from "./select.ts";
 import { parseSelect, type ModelFile, type Statement } from "./syntax.ts";
 
@@ -10,6 +14,12 @@ export interface Check {
   severity: Severity;
   statement: Statement;
   readings: Reading[];
+  /** Inputs of whose changes only the rows that they touch have to be checked again. */
+  follows: Follow[];
+  output: Output;
+  settings: ReadonlySet<SettingName>;
+  /** Of its file. */
+  hash: string;
 }
 
 /** Reads `checks/<name>.sql`. Throws UserErrors with file and line. */
@@ -17,9 +27,11 @@ export function loadCheck(file: ModelFile): Check {
   const name = /^checks\/([a-z][a-z0-9_]*)\.sql$/.exec(file.path)?.[1];
   if (!name)
     throw new UserError("a check is a file checks/<name>.sql, named in snake_case.", { file: file.displayFile });
-  const { sentence, severity } = parseCheckHeader(file);
+  const { sentence, severity, follows } = parseCheckHeader(file);
   const statement = parseSelect(file);
-  const { readings, errors } = readSelect(statement);
+  const { readings, settings, errors } = readSelect(statement);
   if (errors.length) throw new UserErrors(errors);
-  return { name, sentence, severity, statement, readings };
+  const output = outputColumns(statement.select, () => null);
+  const hash = createHash("sha256").update(file.text).digest("hex").slice(0, 32);
+  return { name, sentence, severity, statement, readings, follows, output, settings, hash };
 }

@@ -45,6 +45,17 @@ export function checkMember(contract: Contract, member: Member, shape: Shape | u
  * @returns its rows
  */
 export async function computeContract(client: ClientBase, build: Build, step: ContractStep): Promise<number> {
+  const query = await contractQuery(client, build, step);
+  try {
+    const { rowCount } = await client.query(`create table ${quoteRelation(buildName(step.name))} as ${query}`);
+    return rowCount ?? 0;
+  } catch (error) {
+    throw statementError(error, { file: step.members.map((member) => member.file).join(", ") || step.file });
+  }
+}
+
+/** The live records of all staging models of a contract, in its columns; no row where it has none. */
+export async function contractQuery(client: ClientBase, build: Build, step: ContractStep): Promise<string> {
   const { contract, members } = step;
   const names = members.map((member) => inputName(build, member.relation));
   const shapes = await readShapes(client, ["staging", "build_staging"], names);
@@ -65,14 +76,7 @@ export async function computeContract(client: ClientBase, build: Build, step: Co
   });
   const empty = `select null::uuid as record_key, null::text as source,
     ${columns.map(({ name, type }) => `null::${type} as ${quoteName(name)}`).join(", ")} where false`;
-  try {
-    const { rowCount } = await client.query(
-      `create table ${quoteRelation(buildName(step.name))} as ${parts.join("\nunion all\n") || empty}`,
-    );
-    return rowCount ?? 0;
-  } catch (error) {
-    throw statementError(error, { file: members.map((member) => member.file).join(", ") || step.file });
-  }
+  return parts.join("\nunion all\n") || empty;
 }
 
 /** Throws a CodedError that names the staging model whose records lack a required value, where that was the failure. */

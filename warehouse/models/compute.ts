@@ -89,7 +89,7 @@ export async function computeModel(
 }
 
 /** Inside a transaction: computes as the role `transformer`, and records rows and the versions of what was read. */
-async function computeStep(client: ClientBase, graph: Graph, build: Build, step: Step): Promise<ComputeResult> {
+export async function computeStep(client: ClientBase, graph: Graph, build: Build, step: Step): Promise<ComputeResult> {
   const start = performance.now();
   const versions = await readVersions(client, graph, build, step);
   // A server that checks now and then notices a dead client during a long statement, and frees its locks.
@@ -106,7 +106,8 @@ async function computeStep(client: ClientBase, graph: Graph, build: Build, step:
   await client.query("reset role");
   for (const [relation, count] of Object.entries(rows)) {
     await client.query(
-      `update ops.build_relations set computed_at = clock_timestamp(), row_count = $3, input_versions = $4
+      `update ops.build_relations set computed_at = clock_timestamp(), row_count = $3, input_versions = $4,
+         horizon = pg_snapshot_xmin(pg_current_snapshot())
        where build_id = $1 and relation = $2`,
       [build.buildId, relation, count, JSON.stringify(versions)],
     );

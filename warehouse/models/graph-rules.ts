@@ -1,7 +1,9 @@
 import { UserError, type Place } from "../../domain/errors.ts";
 import type { Contract } from "../contracts.ts";
 import type { Step } from "./steps.ts";
+import type { Output } from "./columns.ts";
 import type { Model } from "./model.ts";
+import type { Follow, RelationSpec } from "./relation.ts";
 import { placeAt } from "./syntax.ts";
 
 /** Steps with every one after those that it reads. Throws a UserError that spells the path where they form a cycle. */
@@ -67,10 +69,51 @@ export function checkReferences(step: Step, makers: ReadonlyMap<string, Step>, e
         fail("foreign key", `core is built before mart, so ${spec.name} can't point at ${references}.`);
       }
     }
-    for (const { relation } of spec.follows) {
-      if (!step.inputs.includes(relation)) fail("follows", `follows ${relation}, which the select does not read.`);
-    }
+    if (spec.materialize === "view" && spec.follows.length)
+      fail("follows", "a view is read as it stands and follows nothing: remove the line or materialize a table.");
+    if (spec.materialize === "incremental" && !spec.follows.length)
+      fail("materialize", 'says incremental; add "-- follows: core.orders by order_id", or remove the line.');
+    if (!model) continue;
+    spec.follows = findFollowed(spec.follows, step.inputs, model.output, makers, (mend) => fail("follows", mend));
   }
+}
+
+/**
+ * Finds the columns of the inputs where a header does not name them: what the output's column copies, else the column of
+ * the same name.
+ */
+export function findFollowed(
+  follows: readonly Follow[],
+  inputs: readonly string[],
+  output: Output,
+  makers: ReadonlyMap<string, Step>,
+  fail: (mend: string) => void,
+): Follow[] {
+  return follows.map((follow) => {
+    const { relation, columns } = follow;
+    if (!inputs.includes(relation)) fail(`follows ${relation}, which the select does not read.`);
+    const spec = makers.get(relation)?.outputs.find((other) => other.name === relation);
+    if (!spec) return follow;
+    if (spec.materialize === "view") fail(`follows ${relation}, which is a view; follow what it reads.`);
+    const known = namesOf(makers.get(relation)!, spec);
+    const from = columns.map((name, i) => {
+      if (follow.from) return follow.from[i]!;
+      const source = output.columns.find((column) => column.name === name)?.sources;
+      const copied = source?.length === 1 && source[0]!.relation === relation ? source[0]!.column : name;
+      if (known && !known.includes(copied))
+        fail(`write "follows: ${relation} by ${columns.join(", ")} from …": it has no column ${name}.`);
+      return copied;
+    });
+    const missing = known && from.find((name) => !known.includes(name));
+    if (follow.from && missing) fail(`follows ${relation} from ${missing}, a column that it does not have.`);
+    return { relation, columns, from };
+  });
+}
+
+/** A relation's columns as far as the graph knows them. */
+function namesOf(step: Step, spec: RelationSpec): string[] | null {
+  if (step.kind !== "sql") return Object.keys(spec.columns);
+  return step.model.output.isComplete ? step.model.output.columns.map((column) => column.name) : null;
 }
 
 /** Gives a staging model the descriptions of its contract; the shape is checked when the view is made. */

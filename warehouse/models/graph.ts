@@ -3,7 +3,7 @@ import type { Project } from "../../domain/project.ts";
 import { rawTableName } from "../../domain/streams.ts";
 import type { Contract } from "../contracts.ts";
 import { loadCheck, type Check } from "./check.ts";
-import { checkReferences, closest, orderSteps } from "./graph-rules.ts";
+import { checkReferences, closest, findFollowed, orderSteps } from "./graph-rules.ts";
 import { inputsOf } from "./mart-select.ts";
 import { loadModel, type Model } from "./model.ts";
 import type { ModelNode, RelationSpec } from "./relation.ts";
@@ -138,6 +138,12 @@ export async function loadGraph(
   const ordered = orderSteps(steps, makers);
   describeSteps(ordered, contracts, errors);
   for (const step of ordered) checkReferences(step, makers, errors);
+  for (const check of checks) {
+    const place = { file: check.statement.file.displayFile };
+    const inputs = check.readings.map(({ relation }) => relation);
+    const fail = (mend: string) => errors.push(new UserError(mend, place));
+    check.follows = findFollowed(check.follows, inputs, check.output, makers, fail);
+  }
   if (errors.length) throw new UserErrors(errors);
   const specs = new Map(ordered.flatMap((step) => step.outputs.map((spec) => [spec.name, spec] as const)));
   const { currency, timeZone, identity } = project;

@@ -1,6 +1,6 @@
 import { UserError } from "../../domain/errors.ts";
 import type { ModelFile } from "./syntax.ts";
-import type { RelationSpec } from "./relation.ts";
+import type { Follow, RelationSpec } from "./relation.ts";
 
 /** What the header comment of a model says; the relation's name comes from its path. */
 export interface ModelHeader extends Omit<RelationSpec, "name" | "materialize"> {
@@ -19,7 +19,7 @@ interface Declaration {
 }
 
 const MODEL_WORDS = ["materialize", "key", "contract", "follows", "foreign key", "not null", "column"];
-const CHECK_WORDS = ["severity"];
+const CHECK_WORDS = ["severity", "follows"];
 const SEGMENT_WORDS = ["consent"];
 const OPENS_A_MODEL = 'what a row is ("-- One row per order.")';
 const OPENS_A_SEGMENT = 'what the segment is for ("-- Customers who …")';
@@ -52,13 +52,8 @@ export function parseModelHeader(file: ModelFile): ModelHeader {
     } else if (word === "key") header.key = names(value);
     else if (word === "contract") [header.contract = null] = names(value);
     else if (word === "not null") header.notNull.push(...names(value));
-    else if (word === "follows") {
-      for (const part of splitList(value)) {
-        const match = /^([a-z_0-9]+\.[a-z_0-9]+) by (.+)$/.exec(part);
-        if (!match) throw fail(`follows is written "core.orders by order_id", not "${part}".`);
-        header.follows.push({ relation: match[1]!, columns: names(match[2]!) });
-      }
-    } else if (word === "foreign key") {
+    else if (word === "follows") header.follows.push(...parseFollows(value, fail));
+    else if (word === "foreign key") {
       for (const part of splitList(value)) {
         const match = /^(.+?)\s*->\s*([a-z_0-9]+\.[a-z_0-9]+)$/.exec(part);
         if (!match) throw fail(`a foreign key is written "customer_id -> core.people", not "${part}".`);
@@ -72,15 +67,17 @@ export function parseModelHeader(file: ModelFile): ModelHeader {
   return header;
 }
 
-/** Reads the header of a check: the sentence that its rows break, and `severity` (error where none is given). */
-export function parseCheckHeader(file: ModelFile): { sentence: string; severity: Severity } {
+/** Reads the header of a check: the sentence that its rows break, `severity` (error where none is given) and what it follows. */
+export function parseCheckHeader(file: ModelFile): { sentence: string; severity: Severity; follows: Follow[] } {
   const { sentence, declarations } = readHeader(file, CHECK_WORDS, OPENS_A_MODEL);
-  const severity = declarations[0]?.value ?? "error";
-  if (severity !== "error" && severity !== "warn") {
-    const place = { file: file.displayFile, line: declarations[0]!.line };
-    throw new UserError(`severity is error or warn, not "${severity}".`, place);
+  const header = { sentence, severity: "error" as Severity, follows: [] as Follow[] };
+  for (const { word, value, line } of declarations) {
+    const fail = (mend: string) => new UserError(mend, { file: file.displayFile, line });
+    if (word === "follows") header.follows.push(...parseFollows(value, fail));
+    else if (value === "error" || value === "warn") header.severity = value;
+    else throw fail(`severity is error or warn, not "${value}".`);
   }
-  return { sentence, severity };
+  return header;
 }
 
 /** Reads the header of a segment: what it is for, and the purpose that its customers must have consented to. */
@@ -146,6 +143,20 @@ function splitList(value: string): string[] {
     .split(";")
     .map((part) => part.trim())
     .filter(Boolean);
+}
+
+/** `core.orders by order_id`, with `from record_key` where the input's column has another name. */
+function parseFollows(value: string, fail: (mend: string) => UserError): Follow[] {
+  return splitList(value).map((part) => {
+    const match = /^([a-z_0-9]+\.[a-z_0-9]+) by (.+?)(?: from (.+))?$/.exec(part);
+    if (!match) throw fail(`follows is written "core.orders by order_id from record_key", not "${part}".`);
+    const columns = parseNames(match[2]!, fail);
+    const from = match[3] ? parseNames(match[3], fail) : null;
+    if (from && from.length !== columns.length) {
+      throw fail(`follows ${match[1]} by ${columns.length} columns from ${from.length}; name as many of each.`);
+    }
+    return { relation: match[1]!, columns, from };
+  });
 }
 
 /** Column names, separated by commas; quoted where they are no plain identifiers. */

@@ -3,7 +3,7 @@ import { createTestDatabase, type TestDatabase } from "../../test/database.ts";
 import type { Graph } from "./graph.ts";
 import { planBuild } from "./plan.ts";
 import { runChecks } from "./run-checks.ts";
-import { build, packageGraph, sqlFile, touch } from "./test-warehouse.ts";
+import { build, keepLandings, packageGraph, sqlFile, touch } from "./test-warehouse.ts";
 
 const STREAMS = ["customers", "orders", "order_lines", "products", "events", "reviews", "ad_spend", "fx_rates"];
 
@@ -40,6 +40,7 @@ beforeAll(async () => {
     await database.pool.query(
       `create table raw.shop__${stream} (record_key uuid primary key default gen_random_uuid(), deleted_at timestamptz, ${COLUMNS[stream]})`,
     );
+    await keepLandings(database.pool, `raw.shop__${stream}`);
   }
   graph = await packageGraph(staging, STREAMS);
   const key = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;

@@ -1,13 +1,13 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { ClientBase, Pool } from "pg";
-import { UserError, UserErrors } from "../../domain/errors.ts";
 import { inTransaction } from "../database.ts";
 import { dropBuildRelations, lockPublishing, type SettingValues } from "./build.ts";
-import { readShapes } from "./catalog.ts";
+import { readCluster, readDefinitions, readSettings } from "./definitions.ts";
 import type { Graph } from "./graph.ts";
 import { statementError } from "./sql-errors.ts";
 import type { Step } from "./steps.ts";
-import { checkInputs, findWork, type State } from "./work.ts";
+import { planIncrement, type PlannedStep } from "./incremental/plan.ts";
+import { checkInputs, findWork, readStates, type Work } from "./work.ts";
 import { selectSteps } from "./select-steps.ts";
 
 export interface PlanOptions {
@@ -28,14 +28,19 @@ export interface BuildPlan {
   relations: PlannedRelation[];
   /** Whether `computeContracts` has work. */
   hasContracts: boolean;
-  /** What `computeModel` is to be called for; a step waits for those named in `after`. */
+  /**
+   * What `computeModel` is to be called for; a step waits for those named in `after`. None in an incremental build, which
+   * `publish` computes.
+   */
   steps: { step: string; after: string[] }[];
 }
 
 export interface PlannedRelation {
   relation: string;
-  action: "skip" | "full" | "drop";
+  action: "skip" | "incremental" | "full" | "drop";
   reason: string;
+  /** At most so many rows are computed again; null where only the build can tell. */
+  keys: number | null;
 }
 
 /**
@@ -64,13 +69,15 @@ async function planOnce(pool: Pool, graph: Graph, options: PlanOptions): Promise
       const settings = await readSettings(client, graph, options.now ?? new Date());
       const definitions = await readDefinitions(client, graph, selected);
       const states = await readStates(client);
-      const work = findWork(graph, selected, { states, definitions, settings, isFull: options.full ?? false });
+      const cluster = await readCluster(client);
+      const work = findWork(graph, selected, { states, definitions, settings, cluster, isFull: options.full ?? false });
       checkInputs(graph, work, states);
       const removed = isComplete
         ? [...states.values()].filter(
             (state) => /^(staging|core|mart)\./.test(state.relation) && !graph.makers.has(state.relation),
           )
         : [];
+      const increment = removed.length || !work.size ? null : await planIncrement(client, graph, work, states);
       const buildId = options.dry || (!work.size && !removed.length) ? null : randomUUID();
       if (!options.dry) {
         await client.query("update ops.builds set status = 'abandoned', finished_at = now() where status = 'active'");
@@ -81,63 +88,23 @@ async function planOnce(pool: Pool, graph: Graph, options: PlanOptions): Promise
           [settings.currency, settings.time_zone, settings.as_of],
         );
       }
-      if (buildId) await openBuild(client, buildId, { isComplete, settings, work, definitions });
-      return describePlan(
-        graph,
-        buildId,
+      if (buildId)
+        await openBuild(client, buildId, {
+          isComplete,
+          isIncremental: increment !== null,
+          settings,
+          work,
+          definitions,
+        });
+      return describePlan(graph, buildId, {
         work,
-        removed.map((state) => state.relation),
+        increment,
+        removed: removed.map((state) => state.relation),
         selected,
-      );
+      });
     },
     options.dry ? "begin isolation level repeatable read read only" : "begin",
   );
-}
-
-async function readSettings(client: ClientBase, graph: Graph, now: Date): Promise<SettingValues> {
-  const { currency, timeZone, identity } = graph.settings;
-  const { rows } = await client.query<{ as_of: string }>(
-    "select date_trunc('day', $1::timestamptz, $2)::text as as_of",
-    [now, timeZone],
-  );
-  const rules = createHash("sha256").update(JSON.stringify(identity)).digest("hex").slice(0, 32);
-  return { as_of: rows[0]!.as_of, currency, time_zone: timeZone, identity: rules };
-}
-
-/** The hash of each step, joined with the columns of the raw tables it reads, which `select *` depends on. */
-async function readDefinitions(
-  client: ClientBase,
-  graph: Graph,
-  selected: ReadonlySet<Step>,
-): Promise<Map<Step, string>> {
-  const shapes = await readShapes(client, ["raw"]);
-  const missing = new Map<string, UserError>();
-  const definitions = new Map<Step, string>();
-  for (const step of graph.steps) {
-    const columns: string[] = [];
-    for (const input of step.inputs) {
-      const stream = graph.raw.get(input);
-      if (!stream) continue;
-      const shape = shapes.get(input);
-      if (shape) columns.push(JSON.stringify(shape.columns.map(({ name, type }) => [name, type])));
-      else if (selected.has(step)) {
-        const mend = `reads ${input}, which has not landed yet; run "miette sync ${stream.source}.${stream.stream}" first.`;
-        missing.set(input, new UserError(mend, { file: step.file }));
-      }
-    }
-    const suffix = columns.length ? `:${createHash("sha256").update(columns.join()).digest("hex").slice(0, 16)}` : "";
-    definitions.set(step, step.hash + suffix);
-  }
-  if (missing.size) throw new UserErrors([...missing.values()]);
-  return definitions;
-}
-
-async function readStates(client: ClientBase): Promise<Map<string, State>> {
-  const { rows } = await client.query<State>(
-    `select relation, version::float8 as version, definition_hash as "definitionHash", input_versions as "inputVersions",
-       settings from ops.relation_state`,
-  );
-  return new Map(rows.map((state) => [state.relation, state]));
 }
 
 async function openBuild(
@@ -145,16 +112,17 @@ async function openBuild(
   buildId: string,
   build: {
     isComplete: boolean;
+    isIncremental: boolean;
     settings: SettingValues;
-    work: ReadonlyMap<Step, string>;
+    work: ReadonlyMap<Step, Work>;
     definitions: Map<Step, string>;
   },
 ): Promise<void> {
   await client.query(
-    `insert into ops.builds (build_id, epoch, is_complete, settings) select $1, epoch, $2, $3 from privacy.epoch`,
-    [buildId, build.isComplete, JSON.stringify(build.settings)],
+    `insert into ops.builds (build_id, epoch, is_complete, is_incremental, settings) select $1, epoch, $2, $3, $4 from privacy.epoch`,
+    [buildId, build.isComplete, build.isIncremental, JSON.stringify(build.settings)],
   );
-  const rows = [...build.work].flatMap(([step, reason]) =>
+  const rows = [...build.work].flatMap(([step, { reason }]) =>
     step.outputs.map((spec) => ({ relation: spec.name, hash: build.definitions.get(step), reason })),
   );
   await client.query(
@@ -167,20 +135,32 @@ async function openBuild(
 function describePlan(
   graph: Graph,
   buildId: string | null,
-  work: ReadonlyMap<Step, string>,
-  removed: string[],
-  selected: ReadonlySet<Step>,
+  decided: {
+    work: ReadonlyMap<Step, Work>;
+    increment: ReadonlyMap<Step, PlannedStep> | null;
+    removed: string[];
+    selected: ReadonlySet<Step>;
+  },
 ): BuildPlan {
+  const { work, increment, removed, selected } = decided;
   const relations = graph.steps.flatMap((step) =>
-    step.outputs.map((spec): PlannedRelation => {
-      const reason = work.get(step);
-      if (reason) return { relation: spec.name, action: "full", reason };
-      return { relation: spec.name, action: "skip", reason: selected.has(step) ? "nothing new" : "not selected" };
+    step.outputs.map(({ name: relation }): PlannedRelation => {
+      const planned = increment?.get(step);
+      if (planned) return { relation, ...planned };
+      const reason = work.get(step)?.reason;
+      if (reason) return { relation, action: "full", reason, keys: null };
+      return { relation, action: "skip", reason: selected.has(step) ? "nothing new" : "not selected", keys: null };
     }),
   );
   relations.push(
-    ...removed.map((relation): PlannedRelation => ({ relation, action: "drop", reason: "its model is gone" })),
+    ...removed.map((relation): PlannedRelation => ({
+      relation,
+      action: "drop",
+      reason: "its model is gone",
+      keys: null,
+    })),
   );
+  if (increment) return { buildId, relations, hasContracts: false, steps: [] };
   const later = [...work.keys()].filter((step) => !step.isSnapshot);
   const steps = later.map((step) => ({
     step: step.name,

@@ -131,7 +131,7 @@ async function fillTable(
 }
 
 /** Tells an error of a relation's rows with the file that computes them. */
-async function aboutRows<T>(graph: Graph, spec: RelationSpec, work: () => Promise<T>): Promise<T> {
+export async function aboutRows<T>(graph: Graph, spec: RelationSpec, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

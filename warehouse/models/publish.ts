@@ -1,36 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ClientBase, Pool } from "pg";
 import { CodedError } from "../../domain/errors.ts";
-import { inTransaction } from "../database.ts";
-import { dropBuildRelations, lockPublishing, readActiveBuild, readBuild } from "./build.ts";
+import { dropBuildRelations, holdingPublishLock, readActiveBuild, readBuild, type Build } from "./build.ts";
 import { BUILD_SCHEMAS, MODEL_SCHEMAS, readShapes } from "./catalog.ts";
 import type { Graph } from "./graph.ts";
 import { checkCounts, checkInputVersions, confirmEpoch } from "./publish-guards.ts";
 import { finishRelations, preparePublication, putTables, putViews, takeApart } from "./publish-relations.ts";
-import type { RowChanges } from "./publish-rows.ts";
+import { publishIncrement } from "./incremental/publish.ts";
+import { ChecksFailed, isFailed, type PublishResult } from "./publish-result.ts";
 import { readStateHashes, recordStates } from "./publish-state.ts";
-import { countBreaches, type CheckResult } from "./run-checks.ts";
+import { countBreaches, withVersions, type CheckResult } from "./run-checks.ts";
 import { statementError } from "./sql-errors.ts";
-
-export interface PublishResult {
-  buildId: string;
-  relations: ({ relation: string } & RowChanges)[];
-  /** Relations whose model is gone. */
-  dropped: string[];
-  checks: CheckResult[];
-}
-
-/** Checks of severity error returned rows, so nothing was published. */
-export class ChecksFailed extends CodedError {
-  readonly checks: CheckResult[];
-  constructor(checks: CheckResult[]) {
-    const failed = checks.filter(isFailed);
-    const list = failed.map(({ name, file, rows }) => `${name} (${file}): ${rows} ${rows === 1 ? "row" : "rows"}`);
-    super("check_failed", `nothing was published, since checks failed: ${list.join("; ")}.`, { retryable: false });
-    this.name = "ChecksFailed";
-    this.checks = checks;
-  }
-}
 
 const LOCK_ATTEMPTS = 20;
 
@@ -45,10 +25,15 @@ const LOCK_ATTEMPTS = 20;
 export async function publish(pool: Pool, graph: Graph, buildId: string): Promise<PublishResult> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await inTransaction(pool, (client) => publishOnce(client, graph, buildId));
+      return await holdingPublishLock(pool, (client) => publishOnce(client, graph, buildId));
     } catch (error) {
       if (error instanceof ChecksFailed) await recordFailure(pool, buildId, error);
       const { code } = error as { code?: string };
+      // A row that the snapshot of an incremental build had to find unchanged: an erasure moved the epoch.
+      if (code === "40001")
+        throw new CodedError("epoch_conflict", "the warehouse was changed during the build; build again.", {
+          retryable: false,
+        });
       // 55P03: a reader holds the relation. 40P01: a deadlock, with autovacuum or a person's lock.
       if (code !== "55P03" && code !== "40P01") throw statementError(error, { file: "publish" });
       if (attempt === LOCK_ATTEMPTS) {
@@ -61,11 +46,14 @@ export async function publish(pool: Pool, graph: Graph, buildId: string): Promis
 }
 
 async function publishOnce(client: ClientBase, graph: Graph, buildId: string): Promise<PublishResult> {
-  await lockPublishing(client);
   const earlier = await readBuild(client, buildId);
   if (earlier?.status === "published") return earlier.result as PublishResult;
   if (earlier?.status === "failed") throw new ChecksFailed(earlier.result as CheckResult[]);
   const build = await readActiveBuild(client, graph, buildId);
+  return await (build.isIncremental ? publishIncrement(client, graph, build) : publishComputed(client, graph, build));
+}
+
+async function publishComputed(client: ClientBase, graph: Graph, build: Build): Promise<PublishResult> {
   await client.query("set local search_path = pg_catalog; set local jit = off; set local work_mem = '64MB'");
   await checkInputVersions(client, graph, build);
   const built = await readShapes(client, BUILD_SCHEMAS);
@@ -85,20 +73,23 @@ async function publishOnce(client: ClientBase, graph: Graph, buildId: string): P
   if (checks.some(isFailed)) throw new ChecksFailed(checks);
   const created = publication.specs.map((spec) => spec.name).filter((relation) => !published.has(relation));
   const reshaped = new Set([...publication.changes.keys(), ...views, ...created]);
-  await recordStates(client, graph, build, { rows, reshaped, removed: publication.removed });
+  const versions = await recordStates(client, graph, build, { rows, reshaped, removed: publication.removed });
   const relations = [...rows].map(([relation, counts]) => ({ relation, ...counts }));
-  const result: PublishResult = { buildId, relations, dropped: publication.removed, checks };
+  const known = checks.map((check) => withVersions(check, graph, versions));
+  const result: PublishResult = {
+    buildId: build.buildId,
+    relations,
+    dropped: publication.removed,
+    checks: known,
+    models: [],
+  };
   await client.query(
-    "update ops.builds set status = 'published', finished_at = now(), result = $2 where build_id = $1",
-    [buildId, JSON.stringify(result)],
+    "update ops.builds set status = 'published', finished_at = clock_timestamp(), result = $2 where build_id = $1",
+    [build.buildId, JSON.stringify(result)],
   );
   await dropBuildRelations(client);
   await confirmEpoch(client, build);
   return result;
-}
-
-function isFailed(check: CheckResult): boolean {
-  return check.severity === "error" && check.rows > 0;
 }
 
 async function recordFailure(pool: Pool, buildId: string, { checks }: ChecksFailed): Promise<void> {

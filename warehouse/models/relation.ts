@@ -12,11 +12,20 @@ export interface RelationSpec {
   materialize: "view" | "table" | "incremental";
   /** Columns of the primary key; empty for a view. A key column `valid` of a range type becomes WITHOUT OVERLAPS. */
   key: string[];
-  follows: { relation: string; columns: string[] }[];
+  /** Inputs whose changes can be followed by computing only the rows that they touch. */
+  follows: Follow[];
   notNull: string[];
   foreignKeys: { columns: string[]; references: string }[];
   /** Column name to description; becomes COMMENT ON COLUMN. */
   columns: Record<string, string>;
+}
+
+/** The rows of a model with certain values in `columns` depend, of an input, on its rows with those values in `from` alone. */
+export interface Follow {
+  relation: string;
+  columns: string[];
+  /** Columns of the input; null until the graph is read where the header leaves them to be found. */
+  from: string[] | null;
 }
 
 /** A node of the model graph that is no select: declared inputs and outputs, computed by TypeScript. */
@@ -55,8 +64,8 @@ export interface ComputeContext {
 /** As for a full computation, where `input` shows an input's rows as they are now, changed ones or not. */
 export interface ChangeContext extends ComputeContext {
   /**
-   * A relation with the `record_key` of the input's rows that came, changed or went since the last publish, quoted; of an
-   * input without that column, any relation if its rows changed. Null if none did.
+   * A relation with the key (of a contract: `record_key`) of the input's rows that came, changed or went since the last
+   * publish, quoted; of a table of `ops`, the table itself if it changed. Null if nothing did.
    */
   changes(relation: string): string | null;
   /** Where to create the touched keys of an output, quoted. */

@@ -16,6 +16,19 @@ export interface CheckResult {
   file: string;
   /** How many rows break the check; their values are nobody's business here. */
   rows: number;
+  /** Of the check's file. */
+  hash: string;
+  /** The versions of what it read, once they are published. */
+  versions: Record<string, number>;
+}
+
+/** The result with the versions under which what it read is published. */
+export function withVersions(result: CheckResult, graph: Graph, versions: ReadonlyMap<string, number>): CheckResult {
+  const { readings } = graph.checks.find((check) => check.name === result.name)!;
+  return {
+    ...result,
+    versions: Object.fromEntries(readings.map(({ relation }) => [relation, versions.get(relation) ?? 0])),
+  };
 }
 
 /**
@@ -38,18 +51,28 @@ export async function runChecks(pool: Pool, graph: Graph): Promise<CheckResult[]
   });
 }
 
-/** Inside a transaction: runs checks as the role `transformer`, unable to write. */
-export async function countBreaches(client: ClientBase, checks: readonly Check[]): Promise<CheckResult[]> {
+/**
+ * Inside a transaction: runs checks as the role `transformer`, unable to write.
+ * @param parts what is run of a check in place of all of it: a select of the rows that break it
+ */
+export async function countBreaches(
+  client: ClientBase,
+  checks: readonly Check[],
+  parts: ReadonlyMap<Check, { sql: string; values: readonly unknown[] }> = new Map(),
+): Promise<CheckResult[]> {
   const results: CheckResult[] = [];
   // What is set after the savepoint ends with it, the transaction's being read-only included.
   await client.query(`savepoint checks; set local transaction_read_only = on; set local search_path = pg_catalog;
     set local jit = off; set local work_mem = '64MB'; set local role transformer`);
-  for (const { name, severity, sentence, statement } of checks) {
+  for (const check of checks) {
+    const { name, severity, sentence, statement, hash } = check;
     const file = statement.file.displayFile;
-    const sql = `select count(*)::float8 as rows from (\n${redirect(statement, [], () => null)}\n) as breaches`;
+    const part = parts.get(check);
+    const select = part?.sql ?? redirect(statement, [], () => null);
+    const sql = `select count(*)::float8 as rows from (\n${select}\n) as breaches`;
     try {
-      const { rows } = await client.query<{ rows: number }>(sql);
-      results.push({ name, severity, sentence, file, rows: rows[0]!.rows });
+      const { rows } = await client.query<{ rows: number }>(sql, part ? [...part.values] : []);
+      results.push({ name, severity, sentence, file, rows: rows[0]!.rows, hash, versions: {} });
     } catch (error) {
       throw statementError(error, { file, sql, linesBefore: 1 });
     }

@@ -8,6 +8,8 @@ export interface Reading {
   relation: string;
   schema: string;
   location: number;
+  /** Whether it is given another name, by which its columns are then read. */
+  hasAlias: boolean;
 }
 
 export interface SelectFacts {
@@ -95,11 +97,17 @@ export function readSelect(statement: Statement): SelectFacts {
   }
 
   function visitRelation(range: Tree, scope: Scope): void {
-    const { catalogname, schemaname, relname, location } = range;
+    const { catalogname, schemaname, relname, location, inh } = range;
+    if (!inh) refuse(location, "only is not allowed: a relation of the graph has no others below it.");
     if (catalogname)
       refuse(location, `"${catalogname}.${schemaname}.${relname}" has three parts; write ${schemaname}.${relname}.`);
     else if (schemaname)
-      facts.readings.push({ relation: `${schemaname}.${relname}`, schema: schemaname, location: location ?? 0 });
+      facts.readings.push({
+        relation: `${schemaname}.${relname}`,
+        schema: schemaname,
+        location: location ?? 0,
+        hasAlias: range["alias"] !== undefined,
+      });
     else if (!scope.ctes.has(relname))
       refuse(location, `"${relname}" has no schema; write core.${relname}, say, or name a CTE.`);
   }

@@ -5,7 +5,8 @@ import type { Goal } from "../../domain/project.ts";
 import { computeContracts, computeModel } from "./compute.ts";
 import { loadGraph, type Graph, type GraphProject } from "./graph.ts";
 import { planBuild, type BuildPlan, type PlanOptions } from "./plan.ts";
-import { publish, type PublishResult } from "./publish.ts";
+import type { PublishResult } from "./publish-result.ts";
+import { publish } from "./publish.ts";
 import { loadProjectGraph } from "./project-graph.ts";
 import type { ModelNode } from "./relation.ts";
 import type { ModelFile } from "./syntax.ts";
@@ -88,4 +89,24 @@ export async function emptyWarehouse(pool: Pool): Promise<void> {
       execute 'drop table if exists ' || t || ' cascade'; end loop;
     end $$;
     truncate ops.relation_state, ops.builds cascade`);
+}
+
+/** Makes a test's raw table tell what has changed of it, as landing and erasure do. */
+export async function keepLandings(pool: Pool, ...tables: string[]): Promise<void> {
+  await pool.query(`
+    create or replace function raw.keep_landing() returns trigger language plpgsql as $$
+    begin
+      if tg_op = 'DELETE' then
+        insert into ops.removed_records (relation, record_key) values ('raw.' || tg_table_name, old.record_key)
+        on conflict (relation, record_key) do update set removed_xid = pg_current_xact_id();
+        return old;
+      end if;
+      new.landed_xid := pg_current_xact_id();
+      return new;
+    end $$`);
+  for (const table of tables) {
+    await pool.query(`
+      alter table ${table} add column landed_xid xid8 not null default pg_current_xact_id();
+      create trigger keep_landing before update or delete on ${table} for each row execute function raw.keep_landing()`);
+  }
 }

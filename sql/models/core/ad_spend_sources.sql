@@ -1,5 +1,6 @@
 -- One row per day, platform and campaign of paid advertising: what its clicks say of where they come from.
 -- key: ad_spend_id
+-- follows: core.ad_spend by ad_spend_id
 -- not null: traffic_source_id
 -- column ad_spend_id: the day's spending: its record_key
 -- column traffic_source_id: where its clicks come from, told apart in core.traffic_sources

@@ -1,9 +1,9 @@
 -- One row per session: what a visitor did without 30 minutes of silence and without coming back by a new campaign.
--- A visitor is a device, or the customer where the source knows no devices. A source that parts sessions itself says so
--- by `session_id` in the event's properties, and is believed.
 -- key: session_id
--- not null: customer_id, started_at, ended_at, event_count, traffic_source_id
+-- follows: core.visitor_events by visitor_id
+-- not null: visitor_id, customer_id, started_at, ended_at, event_count, traffic_source_id
 -- column session_id: the session: the event_id of its first event
+-- column visitor_id: the visitor, told apart in core.visitor_events
 -- column customer_id: who last made themselves known in it; ops.nobody() where nobody did
 -- column started_at: when its first event happened
 -- column ended_at: when its last event happened
@@ -15,79 +15,11 @@
 -- column medium: utm_medium of the link that led to it, or what its click id stands for
 -- column campaign: utm_campaign of the link that led to it
 -- column referrer_host: host of the referrer, where neither tag nor click id names source or medium
-with addressed as (
-    select
-        events.record_key as event_id,
-        events.occurred_at,
-        nullif(owners.customer_id, ops.nobody()) as customer_id,
-        events.source as origin,
-        events.device_token,
-        events.properties ->> 'session_id' as known_session,
-        events.page_url,
-        events.referrer,
-        coalesce(nullif(events.utm_source, ''), nullif(events.utm_medium, ''), nullif(events.utm_campaign, '')) is not null
-            as has_tags,
-        events.utm_source,
-        events.utm_medium,
-        events.utm_campaign,
-        case
-            when events.page_url like '%?%'
-                then replace(replace(split_part(events.page_url, '#', 1), '+', ' '), '%20', ' ')
-        end as address
-    from core.events as events
-    left join core.record_owners as owners on owners.record_key = events.record_key
-),
--- Tags are the source's own columns, else those of the page's address. Cutting it up by fixed strings takes a tenth of
--- the time of a regular expression that captures.
-tagged as (
-    select
-        event_id,
-        occurred_at,
-        customer_id,
-        known_session is not null as is_known,
-        case
-            when known_session is not null
-                then md5(concat_ws(' ', origin, known_session, coalesce(customer_id::text, device_token)))::uuid
-            when device_token is not null then md5(device_token)::uuid
-            else customer_id
-        end as visitor_id,
-        page_url,
-        case when split_part(referrer, '/', 3) is distinct from split_part(page_url, '/', 3) then referrer end as referrer,
-        page_url is not null or referrer is not null as has_page,
-        nullif(lower(btrim(case when has_tags then utm_source else split_part(split_part(address, 'utm_source=', 2), '&', 1) end)), '') as source,
-        nullif(lower(btrim(case when has_tags then utm_medium else split_part(split_part(address, 'utm_medium=', 2), '&', 1) end)), '') as medium,
-        nullif(btrim(case when has_tags then utm_campaign else split_part(split_part(address, 'utm_campaign=', 2), '&', 1) end), '') as campaign,
-        address
-    from addressed
-    -- Keeps the expressions above from being computed again wherever they are used below.
-    offset 0
-),
-clicked as (
-    select
-        *,
-        case
-            when address is not null and (source is null or medium is null)
-                then (
-                    select min(click_ids.parameter)
-                    from core.click_ids as click_ids
-                    where strpos(translate(tagged.address, '?', '&'), '&' || click_ids.parameter || '=') > 0
-                )
-        end as click_id
-    from tagged
-    where visitor_id is not null
-    offset 0
-),
-flagged as (
-    select
-        *,
-        coalesce(source, medium, campaign, click_id) is null as is_untagged,
-        nullif(referrer, '') is null as is_inside
-    from clicked
-),
+
 -- Events in order. Of those at the same instant the one that came from elsewhere was first: clocks may be as coarse as
 -- a second, and a page inside names its own site as where it came from. All windows below name this same order, so the
 -- million events are sorted once.
-ordered as (
+with ordered as (
     select
         event_id,
         visitor_id,
@@ -108,7 +40,7 @@ ordered as (
         lag(has_page) over visitor as previous_has_page,
         lead(occurred_at) over visitor is null as is_last,
         row_number() over visitor as position
-    from flagged
+    from core.visitor_events
     window visitor as (partition by visitor_id order by occurred_at, is_untagged, is_inside, event_id)
 ),
 -- The few events that can say something about a session: all else is counting.
@@ -174,6 +106,7 @@ grouped as (
 ended as (
     select
         session_id,
+        visitor_id,
         coalesce(customer_ids[cardinality(customer_ids)], ops.nobody()) as customer_id,
         started_at,
         coalesce(lead(previous_ended_at) over visitor, last_at) as ended_at,
@@ -190,6 +123,7 @@ ended as (
 described as (
     select
         ended.session_id,
+        ended.visitor_id,
         ended.customer_id,
         ended.started_at,
         ended.ended_at,
@@ -209,6 +143,7 @@ described as (
 )
 select
     session_id,
+    visitor_id,
     customer_id,
     started_at,
     ended_at,

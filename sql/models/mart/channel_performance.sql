@@ -1,5 +1,7 @@
 -- One row per day, channel and attribution model: what came by the channel, what it sold and what it cost.
 -- key: date, channel, model
+-- follows: mart.fct_sessions by date from session_date; mart.fct_attribution by date from order_date
+-- follows: mart.fct_ad_spend by date from spent_on
 -- foreign key: channel -> mart.dim_channels
 -- not null: sessions, orders, revenue, spend
 -- column date: the day, in the project's time zone: of the session, of the order, of the spending

@@ -1,5 +1,7 @@
 -- One row per customer: a person of whom at least an identifier is known.
 -- key: customer_id
+-- follows: core.people by customer_id; core.identifiers by customer_id; core.customer_records by customer_id
+-- follows: mart.fct_orders by customer_id; mart.fct_events by customer_id; mart.fct_reviews by customer_id
 -- foreign key: customer_id -> core.people
 -- not null: is_anonymous, identifier_count
 -- column customer_id: the customer: a random id that stays
@@ -11,16 +13,15 @@
 -- column identifier_count: how many identifiers are known to be the customer's
 with registrations as (
     select
-        owners.customer_id,
-        (array_agg(customers.country order by customers.registered_at desc nulls last, customers.record_key)
-            filter (where customers.country is not null))[1] as country,
-        (array_agg(customers.birth_year order by customers.registered_at desc nulls last, customers.record_key)
-            filter (where customers.birth_year is not null))[1] as birth_year,
-        min(customers.registered_at) as registered_at,
-        max(customers.registered_at) as last_registered_at
-    from core.customers as customers
-    join core.record_owners as owners on owners.record_key = customers.record_key
-    group by owners.customer_id
+        records.customer_id,
+        (array_agg(records.country order by records.registered_at desc nulls last, records.record_key)
+            filter (where records.country is not null))[1] as country,
+        (array_agg(records.birth_year order by records.registered_at desc nulls last, records.record_key)
+            filter (where records.birth_year is not null))[1] as birth_year,
+        min(records.registered_at) as registered_at,
+        max(records.registered_at) as last_registered_at
+    from core.customer_records as records
+    group by records.customer_id
 ),
 identifiers as (
     select customer_id, count(*) as identifier_count

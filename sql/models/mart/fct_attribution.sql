@@ -1,6 +1,7 @@
 -- One row per order, touchpoint and attribution model that gives the touchpoint credit for the order.
 -- A touchpoint leads to an order if it is the customer's own and lies at most 30 days before it.
 -- key: order_id, touchpoint_id, model
+-- follows: mart.fct_orders by customer_id; mart.fct_touchpoints by customer_id
 -- foreign key: order_id -> mart.fct_orders
 -- foreign key: customer_id -> core.people
 -- foreign key: channel -> mart.dim_channels

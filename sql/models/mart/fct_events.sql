@@ -1,6 +1,6 @@
 -- One row per event: something that a customer or visitor did.
 -- key: event_id
--- follows: core.events by event_id; core.record_owners by event_id
+-- follows: core.events by event_id; core.record_owners by event_id from record_key; mart.dim_products by product_id
 -- foreign key: customer_id -> core.people
 -- foreign key: product_id -> mart.dim_products
 -- not null: source, customer_id, name, occurred_at, event_date

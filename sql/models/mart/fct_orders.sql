@@ -1,6 +1,7 @@
 -- One row per order, in the reporting currency.
 -- key: order_id
--- follows: core.orders by order_id; core.record_owners by order_id
+-- follows: core.orders by order_id; core.record_owners by order_id from record_key
+-- follows: core.daily_rates by source_currency, order_date from currency, valid_on
 -- foreign key: customer_id -> core.people
 -- not null: source, customer_id, ordered_at, order_date, currency, source_amount, source_currency
 -- column order_id: the order: its record_key, whatever numbers its source gives

@@ -1,6 +1,7 @@
 -- One row per review.
 -- key: review_id
--- follows: core.reviews by review_id; core.record_owners by review_id
+-- follows: core.reviews by review_id; core.record_owners by review_id from record_key
+-- follows: mart.fct_orders by order_id; mart.dim_products by product_id
 -- foreign key: customer_id -> core.people
 -- foreign key: order_id -> mart.fct_orders
 -- foreign key: product_id -> mart.dim_products

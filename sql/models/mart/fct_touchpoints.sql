@@ -1,5 +1,6 @@
 -- One row per touchpoint: a session, as a step on the way to an order.
 -- key: touchpoint_id
+-- follows: mart.fct_sessions by touchpoint_id
 -- foreign key: customer_id -> core.people
 -- foreign key: touchpoint_id -> mart.fct_sessions
 -- not null: customer_id, touched_at, touch_date, channel, session_id

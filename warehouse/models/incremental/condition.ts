@@ -1,0 +1,27 @@
+import { quoteName } from "../../database.ts";
+import type { Values } from "./changes.ts";
+
+/** Conditions on columns, and the parameters that they take. */
+export class Parameters {
+  readonly values: (readonly string[])[] = [];
+
+  /**
+   * `range.order_id = any ($1::uuid[])`: an array, not a join, since Postgres moves it below unions, views and grouping.
+   */
+  among(range: string, columns: readonly string[], typeOf: (column: string) => string, values: Values): string {
+    const arrays = columns.map((name, i) => `$${this.#place(values.columns[i]!)}::${withoutModifier(typeOf(name))}[]`);
+    const names = columns.map((name) => `${range}.${quoteName(name)}`);
+    if (names.length === 1) return `${names[0]} = any (${arrays[0]})`;
+    return `(${names.join(", ")}) in (select * from unnest(${arrays.join(", ")}))`;
+  }
+
+  #place(values: readonly string[]): number {
+    const place = this.values.indexOf(values);
+    return place === -1 ? this.values.push(values) : place + 1;
+  }
+}
+
+/** A value that is cut to a modifier (`numeric(12,2)`) could meet another than its own. */
+function withoutModifier(type: string): string {
+  return type.replace(/\([^)]*\)/, "");
+}

@@ -1,0 +1,64 @@
+import { quoteName } from "../../database.ts";
+import { quoteRelation } from "../build.ts";
+import { buildName } from "../catalog.ts";
+import type { RelationSpec } from "../relation.ts";
+import { statementError } from "../sql-errors.ts";
+import type { NodeStep } from "../steps.ts";
+import type { Replaced } from "./apply.ts";
+import { changesOf, isUnknown, type Run } from "./run.ts";
+
+/** Lets a node compute what has changed of its inputs; false where it has to compute all. */
+export async function followNode(run: Run, step: NodeStep): Promise<boolean> {
+  const { client, graph } = run;
+  if (!step.node.computeChanges) return false;
+  await client.query("savepoint followed; set local role transformer");
+  for (const { name } of step.outputs) {
+    await client.query(`drop table if exists ${quoteRelation(buildName(name))}, ${touchedName(name)} cascade`);
+  }
+  const outputs = new Set(step.outputs.map((spec) => spec.name));
+  const own = (relation: string, name: string): string => {
+    if (!outputs.has(relation)) throw new Error(`${step.name} does not declare the output ${relation}`);
+    return name;
+  };
+  try {
+    const counts = await step.node.computeChanges({
+      client,
+      input: quoteRelation,
+      output: (relation) => own(relation, quoteRelation(buildName(relation))),
+      touched: (relation) => own(relation, touchedName(relation)),
+      published: (relation) => (run.published.has(relation) ? quoteRelation(relation) : null),
+      changes: (relation) => changedKeys(run, step, relation),
+      rules: graph.settings.identity,
+    });
+    if (!counts) {
+      await client.query("rollback to savepoint followed");
+      return false;
+    }
+    for (const { name } of step.outputs) {
+      await client.query(`analyze ${quoteRelation(buildName(name))}; analyze ${touchedName(name)}`);
+    }
+    await client.query("reset role");
+    return true;
+  } catch (error) {
+    throw statementError(error, { file: step.file });
+  }
+}
+
+function changedKeys(run: Run, step: NodeStep, relation: string): string | null {
+  const spec = run.graph.specs.get(relation);
+  if (!spec) return isUnknown(run, step, relation) ? quoteRelation(relation) : null;
+  const changes = changesOf(run, relation);
+  if (!changes) return null;
+  const key = spec.key.map((name) => quoteName(name));
+  return `(select ${key.map((name) => `coalesce((new).${name}, (old).${name}) as ${name}`).join(", ")} from ${changes.table})`;
+}
+
+/** The rows that a node has named as touched. */
+export function touchedRows(spec: RelationSpec): Replaced {
+  const onKey = spec.key.map((name) => `touched.${quoteName(name)} = t.${quoteName(name)}`).join(" and ");
+  return { condition: `exists (select from ${touchedName(spec.name)} as touched where ${onKey})`, values: [] };
+}
+
+function touchedName(relation: string): string {
+  return quoteRelation(`${buildName(relation)}__touched`);
+}

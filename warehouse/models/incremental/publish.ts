@@ -1,0 +1,133 @@
+import type { ClientBase } from "pg";
+import { CodedError } from "../../../domain/errors.ts";
+import { dropBuildRelations, quoteRelation, type Build } from "../build.ts";
+import { buildName, MODEL_SCHEMAS, readShapes } from "../catalog.ts";
+import { computeStep } from "../compute.ts";
+import type { Graph } from "../graph.ts";
+import { confirmEpoch } from "../publish-guards.ts";
+import { compareShapes } from "../publish-shape.ts";
+import { recordStates } from "../publish-state.ts";
+import { ChecksFailed, isFailed, type ComputedModel, type PublishResult } from "../publish-result.ts";
+import { aboutRows } from "../publish-relations.ts";
+import type { RowChanges } from "../publish-rows.ts";
+import type { RelationSpec } from "../relation.ts";
+import type { Step } from "../steps.ts";
+import { readStates } from "../work.ts";
+import { applyRows, type Replaced } from "./apply.ts";
+import { runChecksAgain } from "./check-again.ts";
+import { followContract } from "./follow-contract.ts";
+import { followNode, touchedRows } from "./follow-node.ts";
+import { findTouched, followModel } from "./follow-select.ts";
+import { changesOf, isUnknown, openChanges, type Run } from "./run.ts";
+
+/**
+ * Computes and publishes what has changed, step after step, in the caller's transaction: each step reads the published
+ * relations as the steps before have left them, and readers see all of it at the end. The transaction has one snapshot
+ * (repeatable read), taken under the publish lock, so that no line appears without its order.
+ * Throws as `publish` does.
+ */
+export async function publishIncrement(client: ClientBase, graph: Graph, build: Build): Promise<PublishResult> {
+  await client.query(`set local search_path = pg_catalog; set local jit = off; set local work_mem = '64MB';
+    set local client_connection_check_interval = '2s'`);
+  const run: Run = {
+    client,
+    graph,
+    build,
+    reading: { ...build, relations: new Map() },
+    states: await readStates(client),
+    published: await readShapes(client, MODEL_SCHEMAS),
+    changes: new Map(),
+  };
+  const models: ComputedModel[] = [];
+  const rows = new Map<string, RowChanges>();
+  for (const step of graph.steps) {
+    if (!step.outputs.every((spec) => build.relations.has(spec.name) && spec.materialize !== "view")) continue;
+    const start = performance.now();
+    const how = await takeStep(run, step);
+    const milliseconds = Math.round(performance.now() - start);
+    for (const { name } of step.outputs) {
+      const counts = run.changes.get(name)?.counts ?? { inserted: 0, updated: 0, deleted: 0 };
+      rows.set(name, counts);
+      if (how !== "unchanged")
+        models.push({ relation: name, rows: counts.inserted + counts.updated, milliseconds, how });
+    }
+  }
+  await client.query("set constraints all immediate");
+  await recordHorizons(client, build);
+  const versions = await recordStates(client, graph, build, { rows, reshaped: new Set(), removed: [] });
+  const checks = await runChecksAgain(run, versions);
+  if (checks.some(isFailed)) throw new ChecksFailed(checks);
+  const relations = [...rows].map(([relation, counts]) => ({ relation, ...counts }));
+  const result: PublishResult = { buildId: build.buildId, relations, dropped: [], checks, models };
+  await client.query(
+    "update ops.builds set status = 'published', finished_at = clock_timestamp(), result = $2 where build_id = $1",
+    [build.buildId, JSON.stringify(result)],
+  );
+  await dropBuildRelations(client);
+  await confirmEpoch(client, build);
+  return result;
+}
+
+/** Brings a step's outputs up to date by the cheapest way that is sure. */
+async function takeStep(run: Run, step: Step): Promise<ComputedModel["how"]> {
+  const state = run.states.get(step.outputs[0]!.name)!;
+  const isSet = step.settings.every((name) => state.settings?.[name] === run.build.settings[name]);
+  if (isSet) {
+    if (step.kind === "contract") {
+      const replaced = await followContract(run, step);
+      if (replaced === "nothing") return "unchanged";
+      if (replaced) return await put(run, step, () => replaced);
+    } else if (!step.inputs.some((input) => run.graph.makers.has(input) && isUnknown(run, step, input))) {
+      const isOther = (input: string) => changesOf(run, input) !== null || isUnknown(run, step, input);
+      if (!step.inputs.some(isOther)) return "unchanged";
+      if (step.kind === "node") {
+        if (await followNode(run, step)) return await put(run, step, touchedRows);
+      } else {
+        const { spec } = step.model;
+        const groups = await findTouched(
+          run,
+          { ...step.model, follows: spec.follows },
+          [...spec.key, ...spec.notNull],
+          state.rowCount ?? 0,
+        );
+        if (groups && !groups.length) return "unchanged";
+        const replaced = groups && (await followModel(run, step, groups));
+        if (replaced) return await put(run, step, () => replaced);
+      }
+    }
+  }
+  await computeStep(run.client, run.graph, run.reading, step);
+  await put(run, step, () => null);
+  return "full";
+}
+
+async function put(run: Run, step: Step, replacedOf: (spec: RelationSpec) => Replaced): Promise<ComputedModel["how"]> {
+  const { client, graph } = run;
+  const built = await readShapes(
+    client,
+    ["build_core", "build_mart"],
+    step.outputs.map((spec) => buildName(spec.name)),
+  );
+  for (const spec of step.outputs) {
+    const shape = run.published.get(spec.name)!;
+    if (compareShapes(spec, shape, built.get(buildName(spec.name))!)) {
+      throw new CodedError("internal", `${spec.name} has other columns than it had; build with --full.`, {
+        retryable: false,
+      });
+    }
+    const table = await openChanges(run, spec.name);
+    const counts = await aboutRows(graph, spec, () => applyRows(client, spec, shape, replacedOf(spec), table));
+    run.changes.get(spec.name)!.counts = counts;
+    await client.query(`analyze ${table}; drop table ${quoteRelation(buildName(spec.name))} cascade`);
+  }
+  return "incremental";
+}
+
+/** What this snapshot may not have seen is read again by the next build. */
+async function recordHorizons(client: ClientBase, build: Build): Promise<void> {
+  await client.query(
+    "update ops.build_relations set horizon = pg_snapshot_xmin(pg_current_snapshot()) where build_id = $1",
+    [build.buildId],
+  );
+  await client.query("delete from ops.removed_records where removed_xid < pg_snapshot_xmin(pg_current_snapshot())");
+}
