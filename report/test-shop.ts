@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { build, packageGraph, sqlFile, touch } from "../warehouse/models/test-warehouse.ts";
+import { build, keepLandings, packageGraph, sqlFile, touch } from "../warehouse/models/test-warehouse.ts";
 
 /** Names that a page, a chart or a template could take for something else than text. */
 export const HOSTILE_NAMES = [

@@ -20,6 +20,7 @@ export const CHANNEL_MODELS = [
   "core.channel_rules",
   "core.source_categories",
   "core.click_ids",
+  "core.visitor_events",
   "core.sessions",
   "core.own_hosts",
   "core.ad_spend_sources",

@@ -56,7 +56,7 @@ async function land(events: (Event & { id: string })[]): Promise<void> {
 }
 
 async function sessions(): Promise<Session[]> {
-  await makeModels(database.pool, ["core.sessions"]);
+  await makeModels(database.pool, ["core.visitor_events", "core.sessions"]);
   return (await rows(
     `select session_id, customer_id, extract(epoch from started_at)::float8 * 1000 as from,
        extract(epoch from ended_at)::float8 * 1000 as to, event_count::int as events, source, landing_page

@@ -72,7 +72,8 @@ describe("the first cut of the mart", () => {
   test("is built, with every check passed", async () => {
     const { published } = await build(database.pool, graph, { now: new Date("2026-02-01T12:00Z") });
     expect(published!.checks.map(({ name, rows }) => [name, rows])).toEqual(graph.checks.map(({ name }) => [name, 0]));
-    expect(await runChecks(database.pool, graph)).toEqual(published!.checks);
+    const again = await runChecks(database.pool, graph);
+    expect(again.map(({ name, rows }) => [name, rows])).toEqual(graph.checks.map(({ name }) => [name, 0]));
   });
 
   test("shows amounts in the reporting currency, by the rate of the day, and keeps the source's", async () => {
@@ -174,7 +175,8 @@ describe("a second build", () => {
   test("on another day computes what counts from today, and no fact", async () => {
     const plan = await planBuild(database.pool, graph, { dry: true, now: new Date("2026-02-02T15:00Z") });
     const work = plan.relations.filter((relation) => relation.action !== "skip");
-    expect(work).toContainEqual({ relation: "mart.customer_metrics", action: "full", reason: "the day changed" });
+    const metrics = work.find(({ relation }) => relation === "mart.customer_metrics");
+    expect(metrics).toMatchObject({ action: "full", reason: "the day changed" });
     expect(work.filter(({ relation }) => /^core\.|_orders$|_events$|dim_customers/.test(relation))).toEqual([]);
   });
 
