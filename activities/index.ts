@@ -30,8 +30,7 @@ export function createActivities(dependencies: Dependencies) {
       build.planBuild(dependencies, input),
     computeModels: (input: { buildId: string; step: string }): Promise<ModelReport[]> =>
       build.computeModels(dependencies, input),
-    publishBuild: (input: { buildId: string }): Promise<BuildReport> =>
-      build.publishBuild(dependencies, input),
+    publishBuild: (input: { buildId: string }): Promise<BuildReport> => build.publishBuild(dependencies, input),
     checkHealth: (): Promise<Delivery[]> => health.checkHealth(dependencies),
     raiseAlert: (input: Alert): Promise<void> => health.raiseAlert(dependencies, input),
     deliver: (input: Delivery): Promise<void> => health.deliver(dependencies, input),

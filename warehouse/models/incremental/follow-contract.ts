@@ -42,7 +42,7 @@ function isRowWiseSelect(select: Tree): boolean {
   if (clauses.some((clause) => select[clause]) || hasWindow(select["targetList"]) || holdsSelect(select)) return false;
   const from = (select["fromClause"] ?? []) as Tree[];
   if (from.length !== 1 || from[0]!["RangeVar"]?.schemaname !== "raw") return false;
-  if (/__history$/.test(from[0]!["RangeVar"].relname)) return false;
+  if (from[0]!["RangeVar"].relname.endsWith("__history")) return false;
   return ((select["targetList"] ?? []) as Tree[]).some(({ ResTarget: target }) => {
     const fields = (target.val?.ColumnRef?.fields ?? []) as Tree[];
     if (fields.at(-1)?.["A_Star"]) return true;

@@ -87,7 +87,7 @@ function planStep(
 ): PlannedStep {
   if (step.outputs[0]!.materialize === "view")
     return { action: "skip", reason: `${reason}, as the view shows`, keys: null };
-  if (/^the /.test(reason)) return { action: "full", reason, keys: null };
+  if (reason.startsWith("the ")) return { action: "full", reason, keys: null };
   if (step.kind === "contract") {
     const members = step.members.map((member) => (graph.makers.get(member.relation) as SqlStep).model);
     const other = members.find((model) => !isRowWise(model));
