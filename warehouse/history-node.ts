@@ -51,7 +51,9 @@ export const historyNode: ModelNode = {
     const only = (relation: string) =>
       `(select * from ${relation} where customer_id in (select customer_id from ${context.changes(CUSTOMERS)}))`;
     const history = only(published);
-    await client.query(`create table ${context.touched(HISTORY.name)} as select customer_id, valid from ${history} as h`);
+    await client.query(
+      `create table ${context.touched(HISTORY.name)} as select customer_id, valid from ${history} as h`,
+    );
     const query = nextVersions(only(context.input(CUSTOMERS)), history, await columnsOf(context, published));
     const { rowCount } = await client.query(`create table ${context.output(HISTORY.name)} as ${query}`);
     return { [HISTORY.name]: rowCount ?? 0 };

@@ -99,7 +99,9 @@ function planStep(
     (input) => work.has(graph.makers.get(input)!) || isOther(graph, states, step.outputs[0]!.name, input),
   );
   if (step.kind === "node") {
-    return step.node.computeChanges ? { action: "incremental", reason, keys: null } : { action: "full", reason, keys: null };
+    return step.node.computeChanges
+      ? { action: "incremental", reason, keys: null }
+      : { action: "full", reason, keys: null };
   }
   const follows = step.model.spec.follows;
   const missed = inputs.find((input) => !follows.some((follow) => follow.relation === input));
