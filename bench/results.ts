@@ -45,8 +45,8 @@ export function printResults(results: readonly RowResult[]): void {
   printTable(
     ["row", "what", "seconds", "rows/s", "reference", "seconds", "reference/ours", "peak MB", "first", "summit"],
     results.flatMap(({ title, goals, figures }) =>
-      figures.map((figure) => [
-        title,
+      figures.map((figure, index) => [
+        index === 0 ? title : "",
         figure.what,
         round(median(figure.seconds)),
         rate(figure) ?? "",
@@ -54,8 +54,8 @@ export function printResults(results: readonly RowResult[]): void {
         figure.reference ? round(median(figure.reference.seconds)) : "",
         shareOf(figure) === null ? "" : shareOf(figure)!.toFixed(2),
         figure.peakMemory === null ? "" : Math.round(figure.peakMemory / 1e6),
-        goals?.first ?? "",
-        goals?.summit ?? "",
+        index === 0 ? (goals?.first ?? "") : "",
+        index === 0 ? (goals?.summit ?? "") : "",
       ]),
     ),
   );

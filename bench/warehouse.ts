@@ -29,7 +29,7 @@ export interface Measured<T> {
 export interface Warehouse {
   /** As the warehouse's owner. */
   pool: pg.Pool;
-  vault: Vault;
+  sources: string[];
   graph(): Promise<Graph>;
   /** @param label names the profile, where profiles are taken */
   sync(source: string, label: string): Promise<Measured<SyncReport>>;
@@ -38,6 +38,20 @@ export interface Warehouse {
   /** Ends the worker and keeps the database under a name, from which others can be opened. */
   keepAs(name: string): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Syncs all sources of the project, one after another; seconds and peak memory are of all of them. */
+export async function syncAll(
+  warehouse: Warehouse,
+  label: string,
+): Promise<{ seconds: number; peakMemory: number | null }> {
+  const all = { seconds: 0, peakMemory: 0 as number | null };
+  for (const source of warehouse.sources) {
+    const { seconds, peakMemory } = await warehouse.sync(source, `${label}-${source}`);
+    all.seconds += seconds;
+    all.peakMemory = peakMemory === null || all.peakMemory === null ? null : Math.max(all.peakMemory, peakMemory);
+  }
+  return all;
 }
 
 const DATABASE = "miette";
@@ -51,6 +65,7 @@ export async function openWarehouse(bench: Bench, project: string, { from }: { f
   const { admin, settings, superuserUrl } = servers;
   await admin.query(`drop database if exists ${DATABASE} with (force)`);
   if (from !== undefined) await admin.query(`create database ${DATABASE} owner miette template ${from}`);
+  const loaded = await loadProject(project, { connectorSpecs: sourceSpecs, env: servers.environment });
   const databaseUrl = await createWarehouse(superuserUrl, await readPasswords(settings.home));
   const pool = openPool(databaseUrl, { max: 2, name: "bench" });
   const vault = await Vault.open(pool, keyRingOf(settings));
@@ -81,12 +96,8 @@ export async function openWarehouse(bench: Bench, project: string, { from }: { f
   };
   return {
     pool,
-    vault,
-    graph: async () =>
-      await loadProjectGraph(
-        await loadSqlTree(join(PACKAGE_DIRECTORY, "sql"), project),
-        await loadProject(project, { connectorSpecs: sourceSpecs, env: servers.environment }),
-      ),
+    sources: loaded.sources.map(({ name }) => name),
+    graph: async () => await loadProjectGraph(await loadSqlTree(join(PACKAGE_DIRECTORY, "sql"), project), loaded),
     sync: (source, label) => execute("syncSource", syncWorkflowId(source), { source }, label),
     build: (input, label) => execute("buildModels", BUILD_WORKFLOW_ID, input, label),
     run: (label) => execute("runPipeline", RUN_WORKFLOW_ID, { full: false }, label),
