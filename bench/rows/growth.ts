@@ -12,9 +12,13 @@ export const row: Row = {
       const what = `${size.toLocaleString("en-US")} events`;
       const load = await syncAll(warehouse, `growth-load-${size}`);
       const build = await warehouse.build({}, `growth-build-${size}`);
+      const { rows: sizes } = await warehouse.pool.query<{ bytes: string }>(
+        "select pg_database_size(current_database()) as bytes",
+      );
+      const disk = `${Math.round(Number(sizes[0]!.bytes) / size)} bytes of database for each event after the build`;
       figures.push(
         figureOf(`${what} and the shop, load`, size, load.seconds, load.peakMemory),
-        figureOf(`${what} and the shop, full build`, size, build.seconds, build.peakMemory),
+        figureOf(`${what} and the shop, full build`, size, build.seconds, build.peakMemory, disk),
       );
       await warehouse.close();
     }
@@ -22,7 +26,7 @@ export const row: Row = {
   },
 };
 
-function figureOf(what: string, records: number, seconds: number, peakMemory: number | null): Figure {
-  const note = `${((1e6 * seconds) / records).toFixed(1)} µs for each event`;
+function figureOf(what: string, records: number, seconds: number, peakMemory: number | null, also?: string): Figure {
+  const note = [`${((1e6 * seconds) / records).toFixed(1)} µs for each event`, also].filter(Boolean).join("; ");
   return { what, seconds: [seconds], records, reference: null, peakMemory, note };
 }
