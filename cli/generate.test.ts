@@ -64,7 +64,7 @@ test("events have nine fields, a JSON object among them, and about 316 bytes a r
   expect(ids.size).toBe(2_000);
 });
 
-test("a generated project runs, and its increment after it", { timeout: 240_000 }, async () => {
+test("a generated project runs, and its increment after it", { timeout: 400_000 }, async () => {
   const directory = await temporaryHome();
   const written = await generateProject(directory, { seed: 3, format: "csv", sizes: SIZES });
   const pipeline = await openPipeline(directory);
