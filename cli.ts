@@ -12,6 +12,7 @@ import { registerQuery } from "./cli/query.ts";
 import { registerReport } from "./cli/report.ts";
 import { registerRun } from "./cli/run.ts";
 import { registerSchedules } from "./cli/schedules.ts";
+import { registerSchema } from "./cli/schema.ts";
 import { registerSegment } from "./cli/segment.ts";
 import { registerStatus } from "./cli/status.ts";
 import { registerSync } from "./cli/sync.ts";
@@ -39,6 +40,7 @@ for (const register of [
   registerQuarantine,
   registerQuery,
   registerReport,
+  registerSchema,
   registerSegment,
   registerAudit,
   registerKeys,

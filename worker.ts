@@ -5,7 +5,7 @@ import { pino } from "pino";
 import { boundedAttempts } from "./activities/attempts.ts";
 import { errorsAsCodes } from "./activities/errors-as-codes.ts";
 import { createActivities } from "./activities/index.ts";
-import { loadProject, loadSettings, loadSqlTree } from "./config.ts";
+import { declareField, loadProject, loadSettings, loadSqlTree } from "./config.ts";
 import { sources, sourceSpecs } from "./connectors/index.ts";
 import { UserError } from "./domain/errors.ts";
 import { TASK_QUEUE } from "./domain/ids.ts";
@@ -65,6 +65,7 @@ const worker = await Worker.create({
     sources,
     log,
     loadSql: () => loadSqlTree(fileURLToPath(new URL("./sql/", import.meta.url)), settings.projectDirectory),
+    declareField,
     loadProject: () => loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs }),
   }),
   maxConcurrentActivityTaskExecutions: 8,

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { Source } from "../connectors/connector.ts";
 import type { Project } from "../domain/project.ts";
 import type { KeyEncryption } from "../privacy/keys.ts";
+import type { FieldSchema } from "../domain/streams.ts";
 import type { ModelFile } from "../warehouse/models/syntax.ts";
 import type { Vault } from "../warehouse/vault.ts";
 
@@ -13,6 +14,8 @@ export interface Dependencies {
   keys: KeyEncryption;
   /** The project as its files stand now: a changed miette.yaml counts from the next activity on. */
   loadProject(): Promise<Project>;
+  /** Adds a field to a stream's schema, whose path is given. */
+  declareField(file: string, field: string, schema: FieldSchema): Promise<boolean>;
   /** The project's SQL laid over the package's, as the files stand now. */
   loadSql(): Promise<ModelFile[]>;
   sources: Readonly<Record<string, Source<never>>>;

@@ -1,10 +1,13 @@
 import { Context } from "@temporalio/activity";
 import type { Alert } from "../domain/alerts.ts";
 import type {
+  AcceptedField,
+  AcceptFieldInput,
   BuildInput,
   BuildReport,
   BuildStep,
   ModelReport,
+  ReprocessReport,
   StreamReport,
   SyncSourceInput,
   SyncUnit,
@@ -13,6 +16,7 @@ import type {
 import type { Dependencies } from "./dependencies.ts";
 import { keyActivities } from "./keys.ts";
 import { planSync } from "./plan-sync.ts";
+import { acceptField, reprocessStream } from "./reprocess.ts";
 import { finishShares, syncUnit } from "./sync.ts";
 import * as build from "./build.ts";
 import * as health from "./health.ts";
@@ -37,6 +41,9 @@ export function createActivities(dependencies: Dependencies) {
     /** Waits for a workflow that somebody else started, and gives its result. */
     awaitWorkflow: (input: { workflowId: string }): Promise<unknown> =>
       Context.current().client.workflow.getHandle(input.workflowId).result(),
+    acceptField: (input: AcceptFieldInput): Promise<AcceptedField> => acceptField(dependencies, input),
+    reprocessStream: (input: { source: string; stream: string; actor: string }): Promise<ReprocessReport> =>
+      reprocessStream(dependencies, input),
     ...keyActivities(dependencies),
   };
 }

@@ -13,6 +13,7 @@ import { beginSync, failSync, type Sync } from "../warehouse/landing/sync.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { toFailure } from "./failures.ts";
 import { asReadStream, findSource } from "./plan-sync.ts";
+import { reprocess } from "./reprocess.ts";
 
 const PAGE_SIZE = 10_000;
 /** A source that gives no page for this long hangs: given up, and tried again. */
@@ -40,7 +41,10 @@ export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput)
       await landPage(pool, vault, sync, page);
       await report.tell();
     }
-    return input.share === undefined ? await finishSync(pool, sync) : [];
+    if (input.share !== undefined) return [];
+    const reports = await finishSync(pool, sync);
+    for (const plan of plans) await reprocess(dependencies, plan, "worker");
+    return reports;
   } catch (error) {
     const failure = toFailure(error, log);
     const code = "type" in failure && typeof failure.type === "string" ? failure.type : "cancelled";
@@ -68,7 +72,9 @@ export async function finishShares(
     await markFailed(dependencies, input, errorCode);
     return [];
   }
-  return await finishSync(pool, await begin(dependencies, input, connector, plans));
+  const reports = await finishSync(pool, await begin(dependencies, input, connector, plans));
+  for (const plan of plans) await reprocess(dependencies, plan, "worker");
+  return reports;
 }
 
 interface Unit {

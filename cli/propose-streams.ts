@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import type { DiscoveredStream } from "../connectors/connector.ts";
 import { columnName, identifierKind, referenceColumn } from "../domain/columns.ts";
 import { type FieldSchema, rawTableName, type StreamSchema } from "../domain/streams.ts";
-import { flowScalar, flowYaml } from "./flow-yaml.ts";
+import { flowScalar, flowYaml } from "../config.ts";
 import { sqlName } from "./sql-name.ts";
 
 /** What `discover` proposes for a source: files of the project, and the streams for `miette.yaml`. */

@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, posix } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { isMap, isScalar, parseDocument, type YAMLMap } from "yaml";
+import { insertAfter, isBlock } from "../config.ts";
 import { UserError } from "../domain/errors.ts";
 import { type Proposal, streamLines } from "./propose-streams.ts";
 import { editorComment } from "./schema-comment.ts";
@@ -63,35 +64,10 @@ function insertStreams(text: string, source: YAMLMap, added: Record<string, obje
   return insertAfter(text, source, ["streams:", ...streamLines(added).map((line) => `  ${line}`)]);
 }
 
-function insertAfter(text: string, map: YAMLMap, lines: string[]): string {
-  const start = rangeStart(map);
-  const indent = " ".repeat(start - (text.lastIndexOf("\n", start - 1) + 1));
-  const lineEnd = text.indexOf("\n", contentEnd(map));
-  const before = lineEnd < 0 ? `${text}\n` : text.slice(0, lineEnd + 1);
-  return `${before}${lines.map((line) => `${indent}${line}\n`).join("")}${lineEnd < 0 ? "" : text.slice(lineEnd + 1)}`;
-}
-
-/** Where the last value ends; a block's own range reaches over the comments that follow it. */
-function contentEnd(map: YAMLMap): number {
-  const last = map.items.at(-1);
-  const value = last?.value;
-  if (isBlock(value)) return contentEnd(value);
-  const node = (value ?? last?.key) as { range?: [number, number, number] | null } | null | undefined;
-  return node?.range?.[1] ?? rangeStart(map);
-}
-
-function rangeStart(map: YAMLMap): number {
-  return map.range?.[0] ?? 0;
-}
-
 /** The data of a document; null where it is none. */
 function readYaml(text: string): unknown {
   const document = parseDocument(text);
   return document.errors.length ? null : document.toJS();
-}
-
-function isBlock(node: unknown): node is YAMLMap {
-  return isMap(node) && !node.flow && node.items.length > 0;
 }
 
 /** The whole document written anew: comments stay, but spacing becomes the library's. */

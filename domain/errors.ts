@@ -52,6 +52,7 @@ export type ErrorCode =
   | "too_many_rejects"
   | "cursor_conflict"
   | "epoch_conflict"
+  | "schema_changed"
   | "stack_stopped"
   | "temporal_unavailable"
   | "worker_lost"

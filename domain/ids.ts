@@ -16,6 +16,11 @@ export function syncWorkflowId(source: string): string {
   return `sync:${source}`;
 }
 
+/** The workflow id of a field's acceptance; the field's name, which may hold anything, is no part of it. */
+export function schemaWorkflowId(source: string, stream: string, unique: string): string {
+  return `schema:${source}.${stream}:${unique}`;
+}
+
 /** What tells apart the parts of a source that are synced at the same time. */
 export function syncPart(syncId: string, share: number | undefined): string {
   return share === undefined ? syncId : `${syncId}/${share}`;

@@ -1,5 +1,7 @@
 /** What workflows and activities take and return: ids, names and counts, never a record. */
 
+import type { FieldSchema, PersonalKind } from "./streams.ts";
+
 export interface SyncSourceInput {
   source: string;
   /** Names of streams; absent: all. */
@@ -114,3 +116,30 @@ export interface KeyRotationReport {
   /** Keys that were opened under it. */
   keys: number;
 }
+
+export interface AcceptFieldInput {
+  source: string;
+  stream: string;
+  field: string;
+  /** How it is to land; absent: as its name and its values propose. */
+  as?: PersonalKind | "open";
+  /** Who asks, for the audit. */
+  actor: string;
+}
+
+export interface AcceptedField {
+  schema: FieldSchema;
+  /** False where the schema had declared it already. */
+  isNew: boolean;
+  /** The schema's path. */
+  file: string;
+}
+
+export interface ReprocessReport {
+  rowsRead: number;
+  rowsChanged: number;
+  /** Values that break the schema which was declared for them: they stay sealed. */
+  valuesRefused: number;
+}
+
+export type AcceptFieldReport = AcceptedField & ReprocessReport;

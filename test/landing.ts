@@ -6,7 +6,7 @@ import type { StreamReport } from "../domain/runs.ts";
 import type { Stream, StreamSchema } from "../domain/streams.ts";
 import { finishSync } from "../warehouse/landing/finish.ts";
 import { landPage, type IncomingPage } from "../warehouse/landing/land.ts";
-import { planStream } from "../warehouse/landing/plan.ts";
+import { planStream, type StreamPlan } from "../warehouse/landing/plan.ts";
 import { beginSync, type BeginSync } from "../warehouse/landing/sync.ts";
 import { Vault } from "../warehouse/vault.ts";
 
@@ -66,6 +66,15 @@ export function testStream(schema: StreamSchema, settings: Partial<Stream> = {})
   };
 }
 
+/** A stream of a test, compiled for landing. */
+export function testPlan(stream: Stream, options: { textual?: boolean; kinds?: string[] } = {}): StreamPlan {
+  return planStream(stream, options.textual ?? false, {
+    kinds: options.kinds ?? ["customer_id", "email"],
+    defaultCountry: "FR",
+    ageOfConsent: 16,
+  });
+}
+
 /** Lands pages of one stream as one sync. */
 export async function syncPages(
   pool: pg.Pool,
@@ -74,11 +83,7 @@ export async function syncPages(
   pages: (Omit<IncomingPage, "records" | "cursor"> & { records: Record<string, unknown>[] })[],
   options: { textual?: boolean; kinds?: string[]; sync?: Partial<BeginSync> } = {},
 ): Promise<StreamReport> {
-  const plan = planStream(stream, options.textual ?? false, {
-    kinds: options.kinds ?? ["customer_id", "email"],
-    defaultCountry: "FR",
-    ageOfConsent: 16,
-  });
+  const plan = testPlan(stream, options);
   const sync = await beginSync(pool, vault, {
     id: randomUUID(),
     kind: "incremental",

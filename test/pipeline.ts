@@ -11,7 +11,7 @@ import { inject } from "vitest";
 import { boundedAttempts } from "../activities/attempts.ts";
 import { errorsAsCodes } from "../activities/errors-as-codes.ts";
 import { createActivities } from "../activities/index.ts";
-import { loadProject, loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
+import { declareField, loadProject, loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
 import { sources, sourceSpecs } from "../connectors/index.ts";
 import { BUILD_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
 import type { BuildInput, BuildReport, RunReport, SyncReport, SyncSourceInput } from "../domain/runs.ts";
@@ -114,6 +114,7 @@ export async function openPipeline(
       sources,
       log,
       loadProject: project,
+      declareField,
       loadSql: () => loadSqlTree(join(PACKAGE_DIRECTORY, "sql"), directory),
     }),
     maxConcurrentActivityTaskExecutions: 8,

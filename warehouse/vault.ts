@@ -13,6 +13,12 @@ export interface Identifier {
   foldedToken: string | null;
 }
 
+export interface OpenedIdentifier {
+  canonical: string;
+  /** The key that seals what belongs to it. */
+  key: Buffer;
+}
+
 interface VersionedKey {
   version: number;
   key: Buffer;
@@ -105,6 +111,22 @@ export class Vault {
       await this.#read(client, absent, keys);
     }
     return keys;
+  }
+
+  /** What tokens stand for, with the keys of their own, for the caller's memory alone; a token that is not known is left out. */
+  async openIdentifiers(client: pg.ClientBase, tokens: string[]): Promise<Map<string, OpenedIdentifier>> {
+    if (tokens.length === 0) return new Map();
+    const { rows } = await client.query<{ token: string; generation: number; wrapped_key: Buffer; sealed: Buffer }>(
+      "select token, generation, wrapped_key, sealed from vault.identifiers where token = any($1)",
+      [tokens],
+    );
+    await openAll(this.#encryption, rows);
+    return new Map(
+      rows.map(({ token, generation, wrapped_key, sealed }) => {
+        const key = this.#encryption.unwrap(wrapped_key, generation, identifierIdentity(token));
+        return [token, { key, canonical: open(key, identifierIdentity(token), sealed).toString("utf8") }];
+      }),
+    );
   }
 
   remember(keys: ReadonlyMap<string, Buffer>): void {

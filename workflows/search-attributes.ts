@@ -13,7 +13,10 @@ const waiting = defineSignal<[string]>(WAITING_SIGNAL);
  * Makes a run findable in the UI by what it does, and lets its activities show what they wait for. Plain text on the
  * server, so names and counts only.
  */
-export function describeRun(run: { kind: "sync" | "build" | "run" | "health" | "keys"; source?: string }): void {
+export function describeRun(run: {
+  kind: "sync" | "build" | "run" | "health" | "keys" | "schema";
+  source?: string;
+}): void {
   upsertSearchAttributes([{ key: KIND, value: run.kind }, ...(run.source ? [{ key: SOURCE, value: run.source }] : [])]);
   setHandler(waiting, (reason) => setCurrentDetails(`waiting: ${reason}`));
 }

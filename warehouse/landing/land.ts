@@ -9,12 +9,14 @@ import { recordChange } from "../relation-state.ts";
 import type { Identifier, Vault } from "../vault.ts";
 import { mergeRows, type LandingRow } from "./merge.ts";
 import { preparePage, type StreamPage } from "./page.ts";
+import type { StreamPlan } from "./plan.ts";
 import { quarantine } from "./quarantine.ts";
 import type { Prepared } from "./record.ts";
 import { sealSecret, tokenise, type Tokenised } from "./seal.ts";
 import { addCounts, NO_COUNTS } from "./counts.ts";
 import { moveCursor } from "./cursor.ts";
 import { writeAudit, type Sync } from "./sync.ts";
+import { holdsDefinition } from "./table.ts";
 
 /** What a connector's page brings, by stream. */
 export interface IncomingPage {
@@ -57,7 +59,10 @@ export async function landPage(pool: pg.Pool, vault: Vault, sync: Sync, page: In
         for (const each of pages) results.push(await landStream(pool, client, vault, sync, each));
         await quarantine(client, vault, quarantineKey, rejected);
         await moveCursor(client, sync, page.cursor, cursorKey);
-        for (const { plan, counts } of results) await writeAudit(client, sync, plan.stream.name, counts);
+        for (const { plan, counts } of results) {
+          await writeAudit(client, sync, plan.stream.name, counts);
+          if (!(await holdsDefinition(client, plan))) throw schemaChanged(plan);
+        }
         if ((await lockEpoch(client)) !== epoch) {
           throw new CodedError("epoch_conflict", "an erasure began while the page was landing", { retryable: true });
         }
@@ -74,6 +79,14 @@ export async function landPage(pool: pg.Pool, vault: Vault, sync: Sync, page: In
       if (!(error instanceof CodedError) || error.code !== "epoch_conflict" || attempt === EPOCH_ATTEMPTS) throw error;
     }
   }
+}
+
+function schemaChanged({ stream }: StreamPlan): CodedError {
+  return new CodedError(
+    "schema_changed",
+    `the schema of ${stream.source}.${stream.name} has changed while its records were landing`,
+    { retryable: true },
+  );
 }
 
 interface Landed {

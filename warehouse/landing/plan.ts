@@ -22,6 +22,8 @@ export interface FieldPlan {
   type: FieldType;
   /** Keywords beyond type, format and decimal, compiled; null where there are none. */
   validate: ValidateFunction | null;
+  /** Where its own column stands among the plan's: an open field's value or an identifier's token; null where it has none. */
+  column: number | null;
   /** Names of the columns that keep its remains, in the order of `schema.keep`. */
   remains: Column[];
 }
@@ -86,8 +88,15 @@ export function planStream(
     isRequired: required.has(name),
     type: fieldType(schema, textual),
     validate: compileConstraints(schema),
+    column: null,
     remains: remainColumns(columnName(name), schema),
   }));
+  let columns = 0;
+  for (const field of fields) {
+    const own = ownColumns(field).length;
+    if (own > field.remains.length) field.column = columns;
+    columns += own;
+  }
   const fieldIndex = new Map(fields.map((field, index) => [field.name, index]));
   const indexOf = (name: string): number => {
     const index = fieldIndex.get(name);

@@ -98,7 +98,7 @@ function readField(field: FieldPlan, value: unknown): Parsed {
   return field.isRequired ? MISSING : null;
 }
 
-function brokenConstraint(field: FieldPlan, text: string, value: unknown): string | null {
+export function brokenConstraint(field: FieldPlan, text: string, value: unknown): string | null {
   if (!field.validate || field.validate(typedValue(field.type.sql, text, value))) return null;
   return `breaks_${field.validate.errors?.[0]?.keyword ?? "schema"}`;
 }

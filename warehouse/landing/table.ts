@@ -43,12 +43,51 @@ export async function followSchema(client: pg.ClientBase, plan: StreamPlan): Pro
   await addColumns(client, plan);
   if (known) await emptyNewlyPersonal(client, plan, known.schema);
   const reload = (known?.reload ?? 0) + 1;
+  if (known && landsAs(known.schema) !== landsAs(schema)) await askForReprocessing(client, plan, reload);
   await client.query(
     `insert into ops.streams (source, stream, reload, definition_hash, schema) values ($1, $2, $3, $4, $5)
      on conflict (source, stream) do update set reload = excluded.reload, definition_hash = excluded.definition_hash, schema = excluded.schema`,
     [source, name, reload, plan.definition, JSON.stringify(schema)],
   );
   return reload;
+}
+
+/** What of a schema decides what lands, and as what. */
+function landsAs({ properties, match_keys = {} }: StreamSchema): string {
+  const fields = Object.entries(properties).map(([name, { type, format, decimal, personal, identifier, keep }]) => [
+    name,
+    { type, format, decimal, personal, identifier, keep },
+  ]);
+  return JSON.stringify([fields, match_keys]);
+}
+
+/** Rows that landed before are brought under the schema; fields that it declares are no longer undeclared. */
+async function askForReprocessing(client: pg.ClientBase, plan: StreamPlan, reload: number): Promise<void> {
+  const { source, name, schema } = plan.stream;
+  await client.query(
+    `insert into ops.reprocessings (source, stream, reload) values ($1, $2, $3)
+     on conflict (source, stream) do update
+       set reload = excluded.reload, is_in_history = false, after_key = null, after_hash = null, rows_read = 0,
+         rows_changed = 0, values_refused = 0, started_at = now(), finished_at = null`,
+    [source, name, reload],
+  );
+  await client.query("delete from ops.undeclared_fields where source = $1 and stream = $2 and field = any($3)", [
+    source,
+    name,
+    Object.keys(schema.properties),
+  ]);
+}
+
+/**
+ * Whether the stream's table still follows this plan, held until the transaction's end: rows of an older schema that landed
+ * behind a reprocessing would stay as they are.
+ */
+export async function holdsDefinition(client: pg.ClientBase, plan: StreamPlan): Promise<boolean> {
+  const { rowCount } = await client.query(
+    "select from ops.streams where source = $1 and stream = $2 and definition_hash = $3 for share",
+    [plan.stream.source, plan.stream.name, plan.definition],
+  );
+  return rowCount === 1;
 }
 
 async function createTables(client: pg.ClientBase, plan: StreamPlan): Promise<void> {
