@@ -2,6 +2,7 @@ import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { bundleWorkflowCode } from "@temporalio/worker";
 import { PACKAGE_DIRECTORY } from "./config.ts";
+import { TRACING_MODULES } from "./telemetry/tracing.ts";
 import { FAILURE_CONVERTER_PATH } from "./warehouse/data-converter.ts";
 
 /**
@@ -13,6 +14,7 @@ const file = resolve(process.argv[2] ?? join(PACKAGE_DIRECTORY, "dist", "workflo
 const { code } = await bundleWorkflowCode({
   workflowsPath: join(PACKAGE_DIRECTORY, "workflows", "index.ts"),
   failureConverterPath: FAILURE_CONVERTER_PATH,
+  workflowInterceptorModules: TRACING_MODULES,
 });
 await mkdir(dirname(file), { recursive: true });
 // In one go, so that a worker that starts meanwhile reads the old bundle or the new one.

@@ -1,7 +1,9 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { Client } from "@temporalio/client";
 import { NativeConnection, Runtime, Worker } from "@temporalio/worker";
 import { pino } from "pino";
+import { loggedActivities } from "./activities/activity-log.ts";
 import { boundedAttempts } from "./activities/attempts.ts";
 import { errorsAsCodes } from "./activities/errors-as-codes.ts";
 import { createActivities } from "./activities/index.ts";
@@ -10,6 +12,9 @@ import { sources, sourceSpecs } from "./connectors/index.ts";
 import { UserError } from "./domain/errors.ts";
 import { TASK_QUEUE } from "./domain/ids.ts";
 import { keyRingOf } from "./privacy/key-ring.ts";
+import { keepMeasuring } from "./telemetry/metrics.ts";
+import { installRuntime } from "./telemetry/runtime.ts";
+import { NO_TRACES, startTracing, TRACING_MODULES } from "./telemetry/tracing.ts";
 import { dataConverter } from "./warehouse/data-converter.ts";
 import { openPool } from "./warehouse/database.ts";
 import { Vault } from "./warehouse/vault.ts";
@@ -30,10 +35,9 @@ if (workflowBundle !== null && !existsSync(workflowBundle)) {
 // one, since work that is cut off at any instant is taken up where it committed last.
 process.once("disconnect", () => process.exit(1));
 process.channel?.unref();
-Runtime.install({
-  shutdownSignals: ["SIGINT", "SIGTERM"],
-  logger: { ...console, log: () => undefined, trace: () => undefined, debug: () => undefined, info: () => undefined },
-});
+installRuntime(log, settings.metricsAddress);
+const tracing = settings.tracesEndpoint === null ? null : startTracing(settings.tracesEndpoint);
+const loadThisProject = () => loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs });
 
 const pool = openPool(settings.databaseUrl, { max: 16, name: "worker" });
 const keys = keyRingOf(settings);
@@ -44,7 +48,11 @@ const worker = await Worker.create({
   namespace: settings.temporalNamespace,
   taskQueue: TASK_QUEUE,
   dataConverter: dataConverter(pool, vault),
-  interceptors: { activity: [boundedAttempts, errorsAsCodes(log)] },
+  interceptors: {
+    activity: [...(tracing ? [tracing.activity] : []), loggedActivities(log), boundedAttempts, errorsAsCodes(log)],
+    ...(tracing && workflowBundle === null ? { workflowModules: TRACING_MODULES } : {}),
+  },
+  sinks: { ...(tracing?.sinks ?? NO_TRACES) },
   ...(workflowBundle === null
     ? { workflowsPath: fileURLToPath(new URL("./workflows/index.ts", import.meta.url)) }
     : { workflowBundle: { codePath: workflowBundle } }),
@@ -66,14 +74,26 @@ const worker = await Worker.create({
     log,
     loadSql: () => loadSqlTree(fileURLToPath(new URL("./sql/", import.meta.url)), settings.projectDirectory),
     declareField,
-    loadProject: () => loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs }),
+    loadProject: loadThisProject,
   }),
   maxConcurrentActivityTaskExecutions: 8,
   shutdownGraceTime: "10s",
   shutdownForceTime: "20s",
 });
+const measuring =
+  settings.metricsAddress === null
+    ? null
+    : keepMeasuring(Runtime.instance().metricMeter, {
+        pool,
+        client: new Client({ connection, namespace: settings.temporalNamespace }),
+        namespace: settings.temporalNamespace,
+        loadProject: loadThisProject,
+        log,
+      });
 log.info("worker ready");
 process.send?.("ready");
 await worker.run();
+measuring?.stop();
+await tracing?.stop();
 await connection.close();
 await pool.end();

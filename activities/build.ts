@@ -1,3 +1,4 @@
+import { Context } from "@temporalio/activity";
 import type { BuildInput, BuildReport, BuildStep, ModelReport } from "../domain/runs.ts";
 import { refreshBlocked } from "../warehouse/blocked.ts";
 import { computeContracts, computeModel, type ComputeResult } from "../warehouse/models/compute.ts";
@@ -34,7 +35,10 @@ export async function computeModels(
     step === CONTRACTS
       ? await computeContracts(dependencies.pool, graph, buildId)
       : [await computeModel(dependencies.pool, graph, buildId, step)];
-  return results.flatMap(asReports);
+  const reports = results.flatMap(asReports);
+  const duration = Context.current().metricMeter.createGauge("miette_model_duration_seconds", "float");
+  for (const { relation, milliseconds } of reports) duration.set(milliseconds / 1000, { relation });
+  return reports;
 }
 
 export async function publishBuild(dependencies: Dependencies, { buildId }: { buildId: string }): Promise<BuildReport> {

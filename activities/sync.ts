@@ -12,6 +12,7 @@ import { joinShares } from "../warehouse/landing/shares.ts";
 import { beginSync, failSync, type Sync } from "../warehouse/landing/sync.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { toFailure } from "./failures.ts";
+import { RowCounter } from "./row-counter.ts";
 import { asReadStream, findSource } from "./plan-sync.ts";
 import { reprocess } from "./reprocess.ts";
 
@@ -29,6 +30,7 @@ export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput)
     const { project, connector, streams, plans } = await openUnit(dependencies, input);
     const sync = await begin(dependencies, input, connector, plans);
     const report = new ProgressReport(input, sync);
+    const counter = new RowCounter(context.metricMeter, input.source, sync.counts);
     const windowField = streams[0]?.window;
     const pages = connector.read(streams[0]?.config, streams.map(asReadStream), sync.cursor, {
       directory: project.directory,
@@ -39,6 +41,7 @@ export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput)
     for await (const page of withoutSilence(pages, input.source)) {
       context.cancellationSignal.throwIfAborted();
       await landPage(pool, vault, sync, page);
+      counter.advance(sync.counts);
       await report.tell();
     }
     if (input.share !== undefined) return [];

@@ -30,6 +30,10 @@ export interface Settings {
   keyGenerations: ReadonlyMap<number, Buffer> | null;
   /** Absolute path of the program before a key management service; null: none. */
   kmsProgram: string | null;
+  /** `host:port` at which the worker serves its metrics; null: nowhere. */
+  metricsAddress: string | null;
+  /** Base URL of the OTLP collector that gets the worker's traces; null: none does. */
+  tracesEndpoint: string | null;
   /** Absolute path of a bundle of the workflows made by `npm run bundle`; null: the worker bundles them as it starts. */
   workflowBundle: string | null;
   /** The version as which a worker registers with Temporal's worker deployments; null: unversioned. */
@@ -102,6 +106,18 @@ export function readSettings(env: Environment, packageDirectory: string): Settin
       "keys as in 1:<64 hex digits>,2:<64 hex digits>, each generation once",
     ),
     kmsProgram: env.MIETTE_KMS_PROGRAM ? resolve(env.MIETTE_KMS_PROGRAM) : null,
+    metricsAddress: read<string | null>(
+      "MIETTE_METRICS_PORT",
+      null,
+      (text) => (parsePort(text) === null ? parseAddress(text) : `127.0.0.1:${text}`),
+      "a port, or a host and a port where another machine reads the metrics, as in 0.0.0.0:9464",
+    ),
+    tracesEndpoint: read<string | null>(
+      "OTEL_EXPORTER_OTLP_ENDPOINT",
+      null,
+      (text) => (/^https?:\/\//.test(text) && URL.canParse(text) ? text : null),
+      "an http or https URL, as in http://127.0.0.1:4318",
+    ),
     workflowBundle: env.MIETTE_WORKFLOW_BUNDLE ? resolve(env.MIETTE_WORKFLOW_BUNDLE) : null,
     workerVersion: null,
   };

@@ -3,6 +3,7 @@ import { chmod, readFile, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pino } from "pino";
 import { CACHE_FOLDER, SEARCH_PATH } from "./environment.ts";
 import { type KeptServer, keepRunning } from "./keep.ts";
 import { claimLock } from "./lock.ts";
@@ -16,6 +17,7 @@ import {
   type Request,
   send,
 } from "./messages.ts";
+import { boundLogs } from "./logs.ts";
 import { startPostgres } from "./postgres.ts";
 import { type EndSteps, endProcess, type ProcessIdentity, type RunningServer } from "./process.ts";
 import { startProgram } from "./program.ts";
@@ -31,6 +33,8 @@ import { findTemporal } from "./temporal-program.ts";
 
 /** A command that started the supervisor connects within milliseconds; one that was killed before never does. */
 const FIRST_LEASE_WITHIN = 15_000;
+
+const LOGS_EVERY = 60_000;
 
 /** Programs use Temporal, and both use Postgres, so they end in this order. */
 const END_ORDER: readonly Need["kind"][] = ["program", "temporal", "postgres"];
@@ -51,6 +55,7 @@ const home = process.argv[2] ?? "";
 const folder = await runFolder(home);
 const path = await socketPath(home);
 const processesFile = join(folder, PROCESSES);
+const log = pino({ name: "supervisor" }, pino.destination({ dest: 2, sync: true }));
 const services = new Map<string, Service>();
 const sockets = new Set<Socket>();
 const leases = new Set<Holder>();
@@ -66,6 +71,8 @@ await chmod(path, 0o600).catch(() => undefined);
 for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => void endAll());
 process.on("SIGHUP", () => undefined);
 setTimeout(endWhenUnused, FIRST_LEASE_WITHIN);
+// What a disk without room refuses is tried again a minute later.
+setInterval(() => void boundLogs(join(home, "logs")).catch(() => undefined), LOGS_EVERY);
 
 function accept(socket: Socket): void {
   sockets.add(socket);
@@ -207,7 +214,7 @@ function report(socket: Socket): void {
 }
 
 function say(line: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+  log.info(line);
   for (const socket of sockets) send(socket, { type: "line", line });
 }
 

@@ -1,6 +1,9 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { identifyProcess, isRunning, type ProcessIdentity } from "../stack/process.ts";
+import { freePort } from "../stack/ports.ts";
 import { stackStatus } from "../stack/stack.ts";
 import { createCommandLine, succeeded, type CommandLine } from "./command.ts";
 
@@ -46,7 +49,7 @@ beforeAll(async () => {
   commands = await createCommandLine();
   const crm = new URL(`${inject("postgresUrl")}/postgres`);
   crm.password = "wrong-password";
-  environment = { CRM_URL: crm.href };
+  environment = { CRM_URL: crm.href, MIETTE_METRICS_PORT: String(await freePort()) };
   const whole = gzipSync(CUSTOMERS);
   await commands.write({
     "miette.yaml": PROJECT,
@@ -64,6 +67,26 @@ test("a sync that works ends with 0 and says what it landed", async () => {
   expect(JSON.parse(stdout)).toMatchObject([
     { stream: "shop.customers", read: 2_000, inserted: 2_000, quarantined: 0 },
   ]);
+});
+
+test("the worker serves its metrics with the SDK's, by source and stream, and writes its log as JSON", async () => {
+  const metrics = async () => {
+    const response = await fetch(`http://127.0.0.1:${environment["MIETTE_METRICS_PORT"]}/metrics`);
+    return await response.text();
+  };
+  await expect.poll(metrics, { timeout: 10_000 }).toMatch(/^miette_warehouse_up\{?.*\}? 1$/m);
+  const text = await metrics();
+  expect(text).toMatch(
+    /^miette_records_total\{(?=.*source="shop")(?=.*stream="customers")(?=.*outcome="inserted").*\} 2000$/m,
+  );
+  expect(text).toMatch(/^miette_task_queue_backlog\{(?=.*kind="activity").*\} \d+$/m);
+  expect(text).toMatch(/^temporal_\w+/m);
+  expect(text).not.toContain("person.1@example.org");
+
+  const lines = (await readFile(join(commands.home, "logs/worker.log"), "utf8")).trim().split("\n");
+  expect(lines.map((line) => JSON.parse(line) as object)).toContainEqual(
+    expect.objectContaining({ activity: "syncUnit", source: "shop", streams: ["customers"], msg: "done" }),
+  );
 });
 
 test.each([

@@ -27,6 +27,7 @@ const RULES: Record<string, Rule> = {
   "cli.ts": outside(["cli"]),
   console: outside(["console"]),
   collector: outside(["collector"]),
+  telemetry: { values: ["domain", "warehouse"] },
   "worker.ts": { values: ["*"] },
   "bundle.ts": { values: ["config.ts", "warehouse/data-converter.ts"] },
   demo: { values: ["*"] },
@@ -62,7 +63,7 @@ const PACKAGES: Record<string, string[]> = {
   nodemailer: ["notify"],
   "@temporalio/workflow": ["workflows"],
   "@temporalio/activity": ["activities"],
-  "@temporalio/worker": ["worker.ts", "bundle.ts", "stack"],
+  "@temporalio/worker": ["worker.ts", "telemetry", "bundle.ts", "stack"],
   "@temporalio/client": ["cli", "cli.ts", "console", "collector", "activities", "worker.ts", "stack"],
 };
 

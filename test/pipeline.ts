@@ -6,8 +6,9 @@ import { Client, Connection } from "@temporalio/client";
 import { NativeConnection, Runtime, Worker, type WorkflowBundle, bundleWorkflowCode } from "@temporalio/worker";
 import type { DataConverter } from "@temporalio/common";
 import type pg from "pg";
-import { pino } from "pino";
+import { pino, type Logger } from "pino";
 import { inject } from "vitest";
+import { loggedActivities } from "../activities/activity-log.ts";
 import { boundedAttempts } from "../activities/attempts.ts";
 import { errorsAsCodes } from "../activities/errors-as-codes.ts";
 import { createActivities } from "../activities/index.ts";
@@ -16,6 +17,7 @@ import { sources, sourceSpecs } from "../connectors/index.ts";
 import { BUILD_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
 import type { BuildInput, BuildReport, RunReport, SyncReport, SyncSourceInput } from "../domain/runs.ts";
 import type { Project } from "../domain/project.ts";
+import { TRACING_MODULES, type Tracing } from "../telemetry/tracing.ts";
 import type { Vault } from "../warehouse/vault.ts";
 import { dataConverter, FAILURE_CONVERTER_PATH } from "../warehouse/data-converter.ts";
 import { createTestDatabase } from "./database.ts";
@@ -42,7 +44,7 @@ export interface Pipeline {
   close(): Promise<void>;
 }
 
-const log = pino({ level: "silent" });
+const silent = pino({ level: "silent" });
 let isSilent = false;
 let bundle: Promise<WorkflowBundle> | undefined;
 
@@ -82,19 +84,23 @@ export async function createNamespace(): Promise<{ address: string; namespace: s
  * @param directory the project's folder
  * @param env fills the `${…}` of its files
  * @param sameKeysAs another pipeline's warehouse, whose keys it takes over
+ * @param watched who gets its log lines and its traces
  */
 export async function openPipeline(
   directory: string,
   env: Record<string, string> = {},
   sameKeysAs?: pg.Pool,
+  watched: { log?: Logger; tracing?: Tracing } = {},
 ): Promise<Pipeline> {
   silenceWorkers();
   const database = await createTestDatabase();
   const vault = await openTestVault(database.pool, sameKeysAs);
   const { address, namespace } = await createNamespace();
+  const { log = silent, tracing } = watched;
   bundle ??= bundleWorkflowCode({
     workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts"),
     failureConverterPath: FAILURE_CONVERTER_PATH,
+    ...(tracing ? { workflowInterceptorModules: TRACING_MODULES } : {}),
   });
   const converter = dataConverter(database.pool, vault);
   const connection = await NativeConnection.connect({ address });
@@ -106,7 +112,10 @@ export async function openPipeline(
     taskQueue: TASK_QUEUE,
     workflowBundle: await bundle,
     dataConverter: converter,
-    interceptors: { activity: [boundedAttempts, errorsAsCodes(log)] },
+    interceptors: {
+      activity: [...(tracing ? [tracing.activity] : []), loggedActivities(log), boundedAttempts, errorsAsCodes(log)],
+    },
+    ...(tracing ? { sinks: { ...tracing.sinks } } : {}),
     activities: createActivities({
       pool: database.pool,
       vault,
