@@ -121,3 +121,11 @@ function capture(action: () => unknown): UserErrors {
   }
   throw new Error("expected UserErrors");
 }
+
+it("serves metrics on loopback unless a host is named, and sends traces only to a URL", () => {
+  expect(settings({ MIETTE_METRICS_PORT: "9464" }).metricsAddress).toBe("127.0.0.1:9464");
+  expect(settings({ MIETTE_METRICS_PORT: "0.0.0.0:9464" }).metricsAddress).toBe("0.0.0.0:9464");
+  expect(() => settings({ MIETTE_METRICS_PORT: "no", OTEL_EXPORTER_OTLP_ENDPOINT: "file:///x" })).toThrow(
+    /MIETTE_METRICS_PORT: must be a port.*\nOTEL_EXPORTER_OTLP_ENDPOINT: must be an http or https URL/,
+  );
+});

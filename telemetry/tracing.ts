@@ -17,8 +17,15 @@ export const TRACING_MODULES = [
 
 /** What of a workflow's own description goes out; the SDK would add its memo, its last result and its last failure. */
 const ATTRIBUTES = new Set([
-  ...["workflowId", "runId", "workflowType", "namespace", "taskQueue", "attempt"],
-  ...["temporalWorkflowId", "temporalActivityId", "run_id"],
+  "workflowId",
+  "runId",
+  "workflowType",
+  "namespace",
+  "taskQueue",
+  "attempt",
+  "temporalWorkflowId",
+  "temporalActivityId",
+  "run_id",
 ]);
 
 class NamedSpans extends BatchSpanProcessor {

@@ -29,7 +29,7 @@ const RULES: Record<string, Rule> = {
   collector: outside(["collector"]),
   telemetry: { values: ["domain", "warehouse"] },
   "worker.ts": { values: ["*"] },
-  "bundle.ts": { values: ["config.ts", "warehouse/data-converter.ts"] },
+  "bundle.ts": { values: ["config.ts", "warehouse/data-converter.ts", "telemetry/tracing.ts"] },
   demo: { values: ["*"] },
   bench: { values: ["*"] },
 };
