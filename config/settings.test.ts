@@ -19,6 +19,8 @@ describe("settings", () => {
       temporalAddress: null,
       temporalNamespace: "default",
       logLevel: "info",
+      metricsAddress: null,
+      tracesEndpoint: null,
       keyFolder: "/checkout/.miette/keys",
       keyGenerations: null,
       kmsProgram: null,

@@ -31,7 +31,7 @@ export interface Measured {
 }
 
 /** Measures now and every 30 seconds. @returns how to stop */
-export function keepMeasuring(meter: MetricMeter, measured: Measured): { first: Promise<void>; stop(): void } {
+export function keepMeasuring(meter: MetricMeter, measured: Measured): { stop(): void } {
   const gauges = new Gauges(meter);
   const look = async (): Promise<void> => {
     await measure(gauges, measured).then(
@@ -50,7 +50,7 @@ export function keepMeasuring(meter: MetricMeter, measured: Measured): { first: 
     running = running.then(look);
   }, EVERY_MS);
   timer.unref();
-  return { first: running, stop: () => clearInterval(timer) };
+  return { stop: () => clearInterval(timer) };
 }
 
 async function measure(gauges: Gauges, { pool, client, namespace, loadProject }: Measured): Promise<void> {
