@@ -57,9 +57,9 @@ notify: { webhook: "\${HOOK}" }
       sources: [],
       identity: {
         identifiers: [
-          { kind: "customer_id", limit: 1, blocked: [], sharedAbove: null },
-          { kind: "email", limit: 5, blocked: ["noreply@*"], sharedAbove: 4 },
-          { kind: "name_birth", limit: null, blocked: [], sharedAbove: null },
+          { kind: "customer_id", limit: 1, blocked: [], sharedAbove: null, window: null },
+          { kind: "email", limit: 5, blocked: ["noreply@*"], sharedAbove: 4, window: null },
+          { kind: "name_birth", limit: null, blocked: [], sharedAbove: null, window: null },
         ],
       },
       goals: [
@@ -130,7 +130,13 @@ notify: { webhook: "\${HOOK}" }
     );
     const { identity } = await load();
     expect(identity.identifiers.map((rule) => rule.kind)).toEqual(["customer_id", "email", "name_birth"]);
-    expect(identity.identifiers[0]).toEqual({ kind: "customer_id", limit: null, blocked: [], sharedAbove: null });
+    expect(identity.identifiers[0]).toEqual({
+      kind: "customer_id",
+      limit: null,
+      blocked: [],
+      sharedAbove: null,
+      window: null,
+    });
   });
 
   it("reads `identifier: true` as the kind of its field, an account id being its source's own", async () => {

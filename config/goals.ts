@@ -4,6 +4,7 @@ import type { Findings } from "./findings.ts";
 export interface GoalBlock {
   name: string;
   measure: string;
+  purpose?: string;
   target: number;
   by: string;
   direction?: Goal["direction"];
@@ -22,9 +23,10 @@ export function readGoals(blocks: GoalBlock[], findings: Findings): Goal[] {
       findings.report(["goals", index, "start", "date"], `must be a day before ${by}, by which to reach the target.`);
     }
   }
-  return blocks.map(({ name, measure, target, by, direction = "at_least", start = null }, index) => ({
+  return blocks.map(({ name, measure, purpose, target, by, direction = "at_least", start = null }, index) => ({
     name,
     measure,
+    ...(purpose !== undefined && { purpose }),
     target,
     direction,
     by,

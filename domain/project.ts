@@ -56,6 +56,8 @@ export interface Goal {
   name: string;
   /** One select over the mart that returns one number. */
   measure: string;
+  /** What the measure may read columns of special categories for; absent: it may not. */
+  purpose?: string;
   target: number;
   /** Whether the number is to reach the target or to stay within it. */
   direction: "at_least" | "at_most";

@@ -51,7 +51,10 @@ const NUMBERS = new Set([20, 21, 23, 700, 701, 1700]);
 /** Parses the goals' selects. Throws UserErrors that point into miette.yaml. */
 export function loadGoal(goal: Goal): { goal: Goal; select: MartSelect } {
   const { file = "miette.yaml" } = goal.place;
-  const select = loadMartSelect({ path: "miette.yaml", displayFile: file, text: goal.measure, place: goal.place });
+  const select = loadMartSelect(
+    { path: "miette.yaml", displayFile: file, text: goal.measure, place: goal.place },
+    goal.purpose ?? null,
+  );
   const { columns, isComplete } = select.output;
   if (isComplete && columns.length !== 1) {
     throw new UserError(`returns ${columns.length} columns; a goal's select returns one number.`, goal.place);

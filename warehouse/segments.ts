@@ -31,8 +31,8 @@ export function loadSegment(file: ModelFile): Segment {
   const name = /^segments\/([a-z][a-z0-9_]*)\.sql$/.exec(file.path)?.[1];
   if (!name)
     throw new UserError("a segment is a file segments/<name>.sql, named in snake_case.", { file: file.displayFile });
-  const { description, consent } = parseSegmentHeader(file);
-  const select = loadMartSelect(file);
+  const { description, consent, purpose } = parseSegmentHeader(file);
+  const select = loadMartSelect(file, purpose);
   const names = select.output.columns.map((column) => column.name);
   if (select.output.isComplete && (names.length !== 1 || names[0] !== "customer_id")) {
     throw new UserError(`returns ${names.join(", ")}; a segment's select returns customer_id alone.`, {

@@ -12,6 +12,7 @@ export interface Check {
   name: string;
   sentence: string;
   severity: Severity;
+  purpose: string | null;
   statement: Statement;
   readings: Reading[];
   /** Inputs of whose changes only the rows that they touch have to be checked again. */
@@ -27,11 +28,11 @@ export function loadCheck(file: ModelFile): Check {
   const name = /^checks\/([a-z][a-z0-9_]*)\.sql$/.exec(file.path)?.[1];
   if (!name)
     throw new UserError("a check is a file checks/<name>.sql, named in snake_case.", { file: file.displayFile });
-  const { sentence, severity, follows } = parseCheckHeader(file);
+  const { sentence, severity, follows, purpose } = parseCheckHeader(file);
   const statement = parseSelect(file);
   const { readings, settings, errors } = readSelect(statement);
   if (errors.length) throw new UserErrors(errors);
   const output = outputColumns(statement.select, () => null);
   const hash = createHash("sha256").update(file.text).digest("hex").slice(0, 32);
-  return { name, sentence, severity, statement, readings, follows, output, settings, hash };
+  return { name, sentence, severity, purpose, statement, readings, follows, output, settings, hash };
 }

@@ -7,6 +7,7 @@ import { checkReferences, closest, findFollowed, orderSteps } from "./graph-rule
 import { inputsOf } from "./mart-select.ts";
 import { loadModel, type Model } from "./model.ts";
 import type { ModelNode, RelationSpec } from "./relation.ts";
+import { checkSensitive } from "./sensitive.ts";
 import { contractStep, describeSteps, nodeStep, sqlStep, type Step } from "./steps.ts";
 import { loadParser, placeAt, type ModelFile, type Statement } from "./syntax.ts";
 
@@ -138,6 +139,12 @@ export async function loadGraph(
   const ordered = orderSteps(steps, makers);
   describeSteps(ordered, contracts, errors);
   for (const step of ordered) checkReferences(step, makers, errors);
+  checkSensitive(
+    project.sources.flatMap(({ streams }) => streams),
+    ordered,
+    checks,
+    errors,
+  );
   for (const check of checks) {
     const place = { file: check.statement.file.displayFile };
     const inputs = check.readings.map(({ relation }) => relation);

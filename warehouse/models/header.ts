@@ -6,11 +6,28 @@ import type { Follow, RelationSpec } from "./relation.ts";
 export interface ModelHeader extends Omit<RelationSpec, "name" | "materialize"> {
   materialize: RelationSpec["materialize"] | null;
   contract: string | null;
+  /** What it may read columns of special categories for; null: it may not. */
+  purpose: string | null;
   /** The line of each declared word, and of `column x`, for errors found later. */
   lines: Map<string, number>;
 }
 
 export type Severity = "error" | "warn";
+
+interface CheckHeader {
+  sentence: string;
+  severity: Severity;
+  follows: Follow[];
+  purpose: string | null;
+}
+
+export interface SegmentHeader {
+  description: string;
+  /** The purpose that its customers must have consented to before anybody else learns of them. */
+  consent: string | null;
+  /** What it may read columns of special categories for. */
+  purpose: string | null;
+}
 
 interface Declaration {
   word: string;
@@ -18,9 +35,9 @@ interface Declaration {
   line: number;
 }
 
-const MODEL_WORDS = ["materialize", "key", "contract", "follows", "foreign key", "not null", "column"];
-const CHECK_WORDS = ["severity", "follows"];
-const SEGMENT_WORDS = ["consent"];
+const MODEL_WORDS = ["materialize", "key", "contract", "follows", "foreign key", "not null", "purpose", "column"];
+const CHECK_WORDS = ["severity", "follows", "purpose"];
+const SEGMENT_WORDS = ["consent", "purpose"];
 const OPENS_A_MODEL = 'what a row is ("-- One row per order.")';
 const OPENS_A_SEGMENT = 'what the segment is for ("-- Customers who …")';
 const REPEATABLE = new Set(["follows", "foreign key", "not null"]);
@@ -34,6 +51,7 @@ export function parseModelHeader(file: ModelFile): ModelHeader {
     grain: sentence,
     materialize: null,
     contract: null,
+    purpose: null,
     key: [],
     follows: [],
     notNull: [],
@@ -51,6 +69,7 @@ export function parseModelHeader(file: ModelFile): ModelHeader {
       header.materialize = value;
     } else if (word === "key") header.key = names(value);
     else if (word === "contract") [header.contract = null] = names(value);
+    else if (word === "purpose") header.purpose = parsePurpose(word, value, fail);
     else if (word === "not null") header.notNull.push(...names(value));
     else if (word === "follows") header.follows.push(...parseFollows(value, fail));
     else if (word === "foreign key") {
@@ -68,12 +87,13 @@ export function parseModelHeader(file: ModelFile): ModelHeader {
 }
 
 /** Reads the header of a check: the sentence that its rows break, `severity` (error where none is given) and what it follows. */
-export function parseCheckHeader(file: ModelFile): { sentence: string; severity: Severity; follows: Follow[] } {
+export function parseCheckHeader(file: ModelFile): CheckHeader {
   const { sentence, declarations } = readHeader(file, CHECK_WORDS, OPENS_A_MODEL);
-  const header = { sentence, severity: "error" as Severity, follows: [] as Follow[] };
+  const header: CheckHeader = { sentence, severity: "error", follows: [], purpose: null };
   for (const { word, value, line } of declarations) {
     const fail = (mend: string) => new UserError(mend, { file: file.displayFile, line });
     if (word === "follows") header.follows.push(...parseFollows(value, fail));
+    else if (word === "purpose") header.purpose = parsePurpose(word, value, fail);
     else if (value === "error" || value === "warn") header.severity = value;
     else throw fail(`severity is error or warn, not "${value}".`);
   }
@@ -81,16 +101,19 @@ export function parseCheckHeader(file: ModelFile): { sentence: string; severity:
 }
 
 /** Reads the header of a segment: what it is for, and the purpose that its customers must have consented to. */
-export function parseSegmentHeader(file: ModelFile): { description: string; consent: string | null } {
+export function parseSegmentHeader(file: ModelFile): SegmentHeader {
   const { sentence, declarations } = readHeader(file, SEGMENT_WORDS, OPENS_A_SEGMENT);
-  const consent = declarations[0]?.value ?? null;
-  if (consent !== null && !/^[a-z][a-z0-9_]*$/.test(consent)) {
-    throw new UserError(`consent names one purpose, as in "-- consent: marketing", not "${consent}".`, {
-      file: file.displayFile,
-      line: declarations[0]!.line,
-    });
+  const header: SegmentHeader = { description: sentence, consent: null, purpose: null };
+  for (const { word, value, line } of declarations) {
+    const fail = (mend: string) => new UserError(mend, { file: file.displayFile, line });
+    header[word as "consent" | "purpose"] = parsePurpose(word, value, fail);
   }
-  return { description: sentence, consent };
+  return header;
+}
+
+function parsePurpose(word: string, value: string, fail: (mend: string) => UserError): string {
+  if (/^[a-z][a-z0-9_]*$/.test(value)) return value;
+  throw fail(`${word} names one purpose, as in "-- ${word}: marketing", not "${value}".`);
 }
 
 function readHeader(

@@ -9,17 +9,19 @@ import { parseSelect, type ModelFile, type Statement } from "./syntax.ts";
 /** A select over the mart that a node runs: a segment's, or a goal's measure. */
 export interface MartSelect {
   statement: Statement;
+  /** What it may read columns of special categories for; null: it may not. */
+  purpose: string | null;
   readings: Reading[];
   settings: ReadonlySet<SettingName>;
   output: Output;
 }
 
 /** Parses it under a model's rules. Throws UserErrors with their places. */
-export function loadMartSelect(file: ModelFile): MartSelect {
+export function loadMartSelect(file: ModelFile, purpose: string | null): MartSelect {
   const statement = parseSelect(file);
   const { readings, settings, errors } = readSelect(statement);
   if (errors.length) throw new UserErrors(errors);
-  return { statement, readings, settings, output: outputColumns(statement.select, () => null) };
+  return { statement, purpose, readings, settings, output: outputColumns(statement.select, () => null) };
 }
 
 /** The relations that some selects read, each once. */

@@ -13,6 +13,7 @@ export interface Model {
   layer: Layer;
   spec: RelationSpec;
   contract: string | null;
+  purpose: string | null;
   statement: Statement;
   readings: Reading[];
   settings: ReadonlySet<SettingName>;
@@ -40,7 +41,17 @@ export function loadModel(file: ModelFile): Model {
   const output = outputColumns(statement.select, () => null);
   errors.push(...checkNames(output, file));
   if (errors.length) throw new UserErrors(errors);
-  return { layer, spec, contract: header.contract, statement, readings, settings, output, lines: header.lines };
+  return {
+    layer,
+    spec,
+    contract: header.contract,
+    purpose: header.purpose,
+    statement,
+    readings,
+    settings,
+    output,
+    lines: header.lines,
+  };
 }
 
 function specOf(name: string, layer: Layer, header: ModelHeader): RelationSpec {

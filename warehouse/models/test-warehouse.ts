@@ -28,7 +28,9 @@ export function shopProject(streams: string[], settings: Partial<GraphProject> =
         { kind: "device_id", limit: 50, blocked: [], sharedAbove: 4, window: null },
       ],
     },
-    sources: [{ name: "shop", streams: streams.map((name) => ({ name })) }] as never,
+    sources: [
+      { name: "shop", streams: streams.map((name) => ({ source: "shop", name, schema: { properties: {} } })) },
+    ] as never,
     ...settings,
   };
 }
