@@ -1,4 +1,5 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { PACKAGE_DIRECTORY } from "../config.ts";
@@ -23,6 +24,9 @@ export interface CommandLine {
   write(files: Record<string, string | Buffer>): Promise<void>;
   /** `miette …`. @param environment what it finds in its environment besides */
   miette(args: string[], environment?: Record<string, string>): Promise<Ended>;
+  temporalAddress: string;
+  /** A further worker beside the home's own, once the servers have been up; resolves when it is ready. */
+  startWorker(environment?: Record<string, string>): Promise<ChildProcess>;
   /** Stops the servers and removes everything. */
   remove(): Promise<void>;
 }
@@ -55,13 +59,30 @@ export async function createCommandLine(): Promise<CommandLine> {
     return { code, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
   };
 
+  const warehouseUrl = async (): Promise<string> => {
+    const { owner } = JSON.parse(await readFile(join(home, "passwords.json"), "utf8")) as { owner: string };
+    return `postgres://miette:${owner}@127.0.0.1:${postgresPort}/miette`;
+  };
+  const temporalAddress = `127.0.0.1:${temporalPort}`;
+
   return {
     project,
     home,
     miette,
-    async warehouseUrl() {
-      const { owner } = JSON.parse(await readFile(join(home, "passwords.json"), "utf8")) as { owner: string };
-      return `postgres://miette:${owner}@127.0.0.1:${postgresPort}/miette`;
+    warehouseUrl,
+    temporalAddress,
+    async startWorker(environment = {}) {
+      const servers = { DATABASE_URL: await warehouseUrl(), TEMPORAL_ADDRESS: temporalAddress };
+      const child = spawn(process.execPath, ["--import", "tsx", "worker.ts"], {
+        cwd: PACKAGE_DIRECTORY,
+        env: { ...inherited, ...own, ...servers, ...environment },
+        stdio: ["ignore", "ignore", "inherit", "ipc"],
+      });
+      await Promise.race([
+        once(child, "message"),
+        once(child, "exit").then(() => Promise.reject(new Error("the worker ended while starting"))),
+      ]);
+      return child;
     },
     async write(files) {
       for (const [name, content] of Object.entries(files)) {

@@ -1,0 +1,153 @@
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DeterminismViolationError } from "@temporalio/workflow";
+import { bundleWorkflowCode, Worker, type WorkflowBundle } from "@temporalio/worker";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { PACKAGE_DIRECTORY } from "../config.ts";
+import { FAILURE_CONVERTER_PATH } from "../warehouse/data-converter.ts";
+import { openPipeline } from "./pipeline.ts";
+import { readHistories, recordHistory } from "./recorded-histories.ts";
+
+const IS_RECORDING = Boolean(process.env["MIETTE_RECORD_HISTORIES"]);
+
+/** A value of a record that no history may hold. */
+const CANARY = "canary-7f3a@victim.test";
+
+const quiet = (): void => undefined;
+const logger = { log: quiet, trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet };
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "miette-replay-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function bundle(directory: string): Promise<WorkflowBundle> {
+  const workflowsPath = join(directory, "workflows", "index.ts");
+  return await bundleWorkflowCode({ workflowsPath, failureConverterPath: FAILURE_CONVERTER_PATH, logger });
+}
+
+async function replay(
+  workflowBundle: WorkflowBundle,
+  { workflowId, history }: { workflowId: string; history: unknown },
+) {
+  const dataConverter = { failureConverterPath: FAILURE_CONVERTER_PATH };
+  await Worker.runReplayHistory({ workflowBundle, dataConverter }, history, workflowId);
+}
+
+/** The workflows with one piece of text replaced, bundled. */
+async function changed(name: string, edits: [file: string, before: string, after: string][]): Promise<WorkflowBundle> {
+  const copy = join(folder, name);
+  await mkdir(copy);
+  for (const part of ["workflows", "domain"])
+    await cp(join(PACKAGE_DIRECTORY, part), join(copy, part), { recursive: true });
+  await symlink(join(PACKAGE_DIRECTORY, "node_modules"), join(copy, "node_modules"));
+  for (const [file, before, after] of edits) {
+    const path = join(copy, "workflows", file);
+    const text = await readFile(path, "utf8");
+    expect(text, `${file} holds the text to be changed`).toContain(before);
+    await writeFile(path, text.replace(before, after));
+  }
+  return await bundle(copy);
+}
+
+test.runIf(IS_RECORDING)("histories are recorded anew from real runs", { timeout: 300_000 }, async () => {
+  const project = join(folder, "project");
+  await mkdir(join(project, "schemas"), { recursive: true });
+  await mkdir(join(project, "data"));
+  await writeFile(
+    join(project, "miette.yaml"),
+    `name: replayed
+currency: EUR
+time_zone: UTC
+sources:
+  people:
+    connector: csv
+    config: { path: data/people.csv }
+    streams:
+      people: { mode: upsert, key: [id], schema: schemas/people.yaml }
+  absent:
+    connector: csv
+    config: { path: data/absent.csv }
+    streams:
+      people: { mode: upsert, key: [id], schema: schemas/people.yaml }
+`,
+  );
+  await writeFile(
+    join(project, "schemas/people.yaml"),
+    `type: object
+required: [id]
+properties:
+  id: { type: string, personal: account_id, identifier: customer_id }
+  email: { type: string, personal: email, identifier: email }
+  age: { type: integer }
+`,
+  );
+  await writeFile(join(project, "data/people.csv"), `id,email,age\n1,${CANARY},40\n2,b@mail.example,${CANARY}\n`);
+  const pipeline = await openPipeline(project);
+  const codec = pipeline.dataConverter.payloadCodecs?.[0];
+  if (!codec) throw new Error("histories are not sealed");
+  const record = (name: string, workflowId: string) => recordHistory(pipeline.client, codec, { name, workflowId });
+  try {
+    await expect(pipeline.run()).rejects.toThrow();
+    await record("run-pipeline-with-a-failed-source", "run");
+    await record("sync-source-failed", "sync:absent");
+    await record("sync-source", "sync:people");
+    await record("build-models", "build");
+    await pipeline.build();
+    await record("build-models-without-work", "build");
+    await pipeline.sync({ source: "people", full: true, thenBuild: true });
+    await record("sync-source-then-build", "sync:people");
+    await writeFile(join(project, "data/absent.csv"), "id,email,age\n");
+    await pipeline.run({ full: true });
+    await record("run-pipeline", "run");
+  } finally {
+    await pipeline.close();
+  }
+});
+
+describe("recorded histories", () => {
+  test("are there of every workflow, and hold no value of a record", async () => {
+    const histories = await readHistories();
+    const texts = histories.map(({ history }) => JSON.stringify(history));
+    const index = await readFile(join(PACKAGE_DIRECTORY, "workflows", "index.ts"), "utf8");
+    const workflows = [...index.matchAll(/^export \{ (\w+) \}/gm)].map(([, name]) => name);
+    expect(workflows.length).toBeGreaterThanOrEqual(3);
+    const missing = workflows.filter(
+      (name) => !texts.some((text) => text.includes(`"workflowType":{"name":"${name}"}`)),
+    );
+    expect(missing, "workflows without a history: npm run record-histories").toEqual([]);
+    for (const text of texts) {
+      const readable = text.replaceAll(/"data":"([A-Za-z0-9+/=]+)"/g, (_, data: string) =>
+        Buffer.from(data, "base64").toString("utf8"),
+      );
+      expect(readable).not.toContain(CANARY);
+      expect(readable).not.toContain(PACKAGE_DIRECTORY);
+    }
+  });
+
+  test("replay under today's workflows", { timeout: 120_000 }, async () => {
+    const today = await bundle(PACKAGE_DIRECTORY);
+    for (const recorded of await readHistories()) {
+      await expect(replay(today, recorded), recorded.name).resolves.toBeUndefined();
+    }
+  });
+
+  test("do not replay once a workflow asks for something else", { timeout: 120_000 }, async () => {
+    const before = "const units = await planning.planSync(input);";
+    const other = await changed("unpatched", [["sync-source.ts", before, `await planning.listSources();\n${before}`]]);
+    const [recorded] = (await readHistories()).filter(({ name }) => name === "sync-source");
+    await expect(replay(other, recorded!)).rejects.toThrow(DeterminismViolationError);
+  });
+
+  test("replay where the same change stands behind patched()", { timeout: 120_000 }, async () => {
+    const before = "const units = await planning.planSync(input);";
+    const other = await changed("patched", [
+      ["sync-source.ts", before, `if (patched("sources-first")) await planning.listSources();\n${before}`],
+      ["sync-source.ts", "import {", "import { patched,"],
+    ]);
+    for (const recorded of await readHistories()) {
+      await expect(replay(other, recorded), recorded.name).resolves.toBeUndefined();
+    }
+  });
+});
