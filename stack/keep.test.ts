@@ -78,3 +78,25 @@ test("the first start's error is thrown", async () => {
   );
   await expect(failing).rejects.toThrow("no such program");
 });
+
+test("a server that is stopped while it is started again ends all the same", async () => {
+  let tellStarting = (): void => undefined;
+  const starting = new Promise<void>((resolve) => (tellStarting = resolve));
+  let attempts = 0;
+  const kept = await keepRunning(
+    "The server",
+    async () => {
+      if (++attempts === 2) {
+        tellStarting();
+        await sleep(500);
+      }
+      return await start("sleep", ["60"]);
+    },
+    () => undefined,
+  );
+  process.kill(kept.current().identity.pid, "SIGKILL");
+  await starting;
+  await kept.stop();
+  expect(attempts).toBe(2);
+  expect(identifyProcess(kept.current().identity.pid)).toBeNull();
+});

@@ -52,6 +52,8 @@ export async function keepRunning<S extends RunningServer>(
         });
         if (next) server = next;
       }
+      // Stopped while it started: whoever stops it waits for this end, and then ends the new server.
+      if (stopping.signal.aborted) return;
       restarts++;
       say(`${name} runs again.`);
     }
