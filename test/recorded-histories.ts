@@ -22,31 +22,33 @@ export async function readHistories(): Promise<RecordedHistory[]> {
   );
 }
 
-/** Writes the newest history of a workflow, with its payloads opened and without what tells of the machine. */
+/**
+ * Writes the newest history of a workflow, with its payloads opened and without what tells of the machine.
+ * @param recorded.directory the project's folder, which failures name
+ */
 export async function recordHistory(
   client: Client,
   codec: PayloadCodec,
-  recorded: { name: string; workflowId: string; runId?: string },
+  recorded: { name: string; workflowId: string; directory: string },
 ): Promise<void> {
-  const { name, workflowId, runId } = recorded;
-  const sealed = historyToJSON(await client.workflow.getHandle(workflowId, runId).fetchHistory());
-  const history = await opened(JSON.parse(sealed) as unknown, codec);
+  const { name, workflowId, directory } = recorded;
+  const sealed = historyToJSON(await client.workflow.getHandle(workflowId).fetchHistory());
+  const open = async (payload: JSONPayload): Promise<JSONPayload> => {
+    const [found] = await codec.decode([JSONToPayload(payload)]);
+    return withoutPlaces(payloadToJSON(found as Parameters<typeof payloadToJSON>[0]), directory);
+  };
+  const history = await opened(JSON.parse(sealed) as unknown, open);
   await mkdir(FOLDER, { recursive: true });
-  await writeFile(join(FOLDER, `${name}.json`), `${JSON.stringify({ name, workflowId, history }, null, 1)}\n`);
+  await writeFile(join(FOLDER, `${name}.json`), `${JSON.stringify({ name, workflowId, history })}\n`);
 }
 
-async function opened(value: unknown, codec: PayloadCodec): Promise<unknown> {
-  if (Array.isArray(value)) return await Promise.all(value.map((item) => opened(item, codec)));
+async function opened(value: unknown, open: (payload: JSONPayload) => Promise<JSONPayload>): Promise<unknown> {
+  if (Array.isArray(value)) return await Promise.all(value.map((item) => opened(item, open)));
+  // A worker's own queue is named by its process and host.
+  if (typeof value === "string") return /^\d+@/.test(value) ? "worker" : value;
   if (typeof value !== "object" || value === null) return value;
-  if (isSealed(value)) {
-    const [payload] = await codec.decode([JSONToPayload(value)]);
-    return withoutPlaces(payloadToJSON(payload as Parameters<typeof payloadToJSON>[0]));
-  }
-  const entries = Object.entries(value).map(async ([key, item]) => {
-    // Processes and hosts; and where in the checkout a failure came from.
-    if (key === "identity" || key === "stackTrace") return [key, ""];
-    return [key, await opened(item, codec)];
-  });
+  if (isSealed(value)) return await open(value);
+  const entries = Object.entries(value).map(async ([key, item]) => [key, await opened(item, open)]);
   return Object.fromEntries(await Promise.all(entries)) as unknown;
 }
 
@@ -54,10 +56,10 @@ function isSealed(value: object): value is JSONPayload {
   return (value as JSONPayload).metadata?.["encoding"] === base64("binary/encrypted");
 }
 
-/** A failure's message and stack trace leave as one payload. */
-function withoutPlaces(payload: JSONPayload): JSONPayload {
+/** The text of a payload without stack traces, which leave beside a failure's message, and without the project's place. */
+function withoutPlaces(payload: JSONPayload, directory: string): JSONPayload {
   const text = Buffer.from(payload.data ?? "", "base64").toString("utf8");
-  if (!text.includes('"stack_trace"')) return payload;
-  const attributes = JSON.parse(text) as object;
-  return { ...payload, data: base64(JSON.stringify({ ...attributes, stack_trace: "" })) };
+  const isFailure = text.startsWith("{") && text.includes('"stack_trace"');
+  const readable = isFailure ? JSON.stringify({ ...(JSON.parse(text) as object), stack_trace: "" }) : text;
+  return { ...payload, data: base64(readable.replaceAll(directory, "/project")) };
 }

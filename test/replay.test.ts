@@ -5,6 +5,7 @@ import { DeterminismViolationError } from "@temporalio/workflow";
 import { bundleWorkflowCode, Worker, type WorkflowBundle } from "@temporalio/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PACKAGE_DIRECTORY } from "../config.ts";
+import { HEALTH_WORKFLOW_ID, KEYS_WORKFLOW_ID, TASK_QUEUE } from "../domain/ids.ts";
 import { FAILURE_CONVERTER_PATH } from "../warehouse/data-converter.ts";
 import { openPipeline } from "./pipeline.ts";
 import { readHistories, recordHistory } from "./recorded-histories.ts";
@@ -87,12 +88,14 @@ properties:
   const pipeline = await openPipeline(project);
   const codec = pipeline.dataConverter.payloadCodecs?.[0];
   if (!codec) throw new Error("histories are not sealed");
-  const record = (name: string, workflowId: string) => recordHistory(pipeline.client, codec, { name, workflowId });
+  const record = (name: string, workflowId: string) =>
+    recordHistory(pipeline.client, codec, { name, workflowId, directory: project });
   try {
     await expect(pipeline.run()).rejects.toThrow();
     await record("run-pipeline-with-a-failed-source", "run");
     await record("sync-source-failed", "sync:absent");
     await record("sync-source", "sync:people");
+    await record("check-health", HEALTH_WORKFLOW_ID);
     await record("build-models", "build");
     await pipeline.build();
     await record("build-models-without-work", "build");
@@ -101,6 +104,10 @@ properties:
     await writeFile(join(project, "data/absent.csv"), "id,email,age\n");
     await pipeline.run({ full: true });
     await record("run-pipeline", "run");
+    // Without a further generation of keys there is nothing to rotate to.
+    const rotation = { workflowId: KEYS_WORKFLOW_ID, taskQueue: TASK_QUEUE, args: [{ actor: "os:operator" }] };
+    await expect(pipeline.client.workflow.execute("rotateKeys", rotation)).rejects.toThrow();
+    await record("rotate-keys-refused", KEYS_WORKFLOW_ID);
   } finally {
     await pipeline.close();
   }
@@ -122,7 +129,8 @@ describe("recorded histories", () => {
         Buffer.from(data, "base64").toString("utf8"),
       );
       expect(readable).not.toContain(CANARY);
-      expect(readable).not.toContain(PACKAGE_DIRECTORY);
+      for (const place of [PACKAGE_DIRECTORY, tmpdir()]) expect(readable).not.toContain(place);
+      expect(readable).not.toMatch(/\d+@[\w-]+"/);
     }
   });
 
