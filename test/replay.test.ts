@@ -91,7 +91,7 @@ properties:
   const record = (name: string, workflowId: string) =>
     recordHistory(pipeline.client, codec, { name, workflowId, directory: project });
   try {
-    await expect(pipeline.run()).rejects.toThrow();
+    await expect(pipeline.run()).rejects.toThrow("Workflow execution failed");
     await record("run-pipeline-with-a-failed-source", "run");
     await record("sync-source-failed", "sync:absent");
     await record("sync-source", "sync:people");
