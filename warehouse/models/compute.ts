@@ -13,6 +13,7 @@ import {
 import { buildName, readShapes } from "./catalog.ts";
 import { checkMember, computeContract, explainNull } from "./compute-contract.ts";
 import type { Graph } from "./graph.ts";
+import { keyNewTables } from "./new-tables.ts";
 import type { Step } from "./steps.ts";
 import type { RelationSpec } from "./relation.ts";
 import { redirect } from "./rewrite.ts";
@@ -103,6 +104,11 @@ export async function computeStep(client: ClientBase, graph: Graph, build: Build
   for (const spec of step.outputs) {
     if (spec.materialize !== "view") await finishTable(client, build, step, spec);
   }
+  // An incremental build, which reads all as published, computes nothing new.
+  if (build.relations.has(step.outputs[0]!.name)) await keyNewTables(client, graph, step);
+  const tables = step.outputs.filter((spec) => spec.materialize !== "view");
+  if (tables.length)
+    await client.query(`analyze ${tables.map((spec) => quoteRelation(buildName(spec.name))).join(", ")}`);
   await client.query("reset role");
   for (const [relation, count] of Object.entries(rows)) {
     await client.query(
@@ -153,7 +159,7 @@ async function computeRows(
   }
 }
 
-/** Not-null columns are checked here, where the model is still known by name; statistics serve what reads the table. */
+/** Not-null columns are checked here, where the model is still known by name. */
 async function finishTable(client: ClientBase, build: Build, step: Step, spec: RelationSpec): Promise<void> {
   const table = quoteRelation(buildName(spec.name));
   const columns = [...new Set([...spec.key, ...spec.notNull])];
@@ -167,7 +173,6 @@ async function finishTable(client: ClientBase, build: Build, step: Step, spec: R
     if (step.kind === "contract") await explainNull(client, build, step, error);
     throw statementError(error, { file: step.file });
   }
-  await client.query(`analyze ${table}`);
 }
 
 /** Compares the staging models' columns with their contracts, before any row is read. */

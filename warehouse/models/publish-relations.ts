@@ -2,13 +2,15 @@ import pg, { type ClientBase } from "pg";
 import { quoteRelation, type Build } from "./build.ts";
 import { buildName, MODEL_SCHEMAS, readShapes, type Shape } from "./catalog.ts";
 import type { Graph } from "./graph.ts";
+import { indexedColumns } from "./indexed-columns.ts";
 import { applyDifferences, insertAll, sameKey, type RowChanges } from "./publish-rows.ts";
 import {
+  adoptTable,
   alignComments,
   alignForeignKeys,
+  alignIndexes,
   alterTable,
   compareShapes,
-  createTable,
   createView,
   finishShape,
   viewsOver,
@@ -102,6 +104,9 @@ export async function putTables(
   for (const { spec, change } of changes) {
     await aboutRows(graph, spec, () => finishShape(client, spec, built.get(buildName(spec.name))!, change));
   }
+  for (const spec of publication.specs) {
+    if (spec.materialize !== "view") await alignIndexes(client, spec.name, indexedColumns(graph, spec));
+  }
   // A relation that was edited but not selected keeps the foreign keys it has.
   const isCurrent = ({ name }: RelationSpec) => {
     const hash = build.relations.get(name)?.definitionHash ?? hashes.get(name);
@@ -120,10 +125,8 @@ async function fillTable(
 ): Promise<RowChanges> {
   const shape = built.get(buildName(spec.name))!;
   if (isNew) {
-    await createTable(client, spec);
-    const counts = await insertAll(client, spec, shape);
-    await finishShape(client, spec, shape, null);
-    return counts;
+    await adoptTable(client, spec);
+    return { inserted: build.relations.get(spec.name)!.rowCount!, updated: 0, deleted: 0 };
   }
   return changes.get(spec.name)?.isKeyChanged
     ? await insertAll(client, spec, shape)

@@ -39,10 +39,11 @@ export function compareShapes(spec: RelationSpec, published: Shape, built: Shape
   return isSame ? null : change;
 }
 
-/** Creates an empty published table of the built shape, for `addKey` after it has been filled. */
-export async function createTable(client: ClientBase, spec: RelationSpec): Promise<void> {
-  const table = quoteRelation(spec.name);
-  await client.query(`create table ${table} (like ${quoteRelation(buildName(spec.name))})`);
+/** Moves a build table, keys and indexes included, to where it is published. */
+export async function adoptTable(client: ClientBase, spec: RelationSpec): Promise<void> {
+  const built = quoteRelation(buildName(spec.name));
+  await client.query(`alter table ${built} owner to current_user;
+    alter table ${built} set schema ${quoteName(spec.name.split(".")[0]!)}`);
   await grantRead(client, spec);
 }
 
@@ -64,22 +65,51 @@ export async function alterTable(client: ClientBase, spec: RelationSpec, publish
 }
 
 /** Once the rows are there: not-null columns and, where it is missing, the primary key. One scan each. */
-export async function finishShape(client: ClientBase, spec: RelationSpec, built: Shape, change: ShapeChange | null) {
-  const table = quoteRelation(spec.name);
-  const actions = (change?.notNull.set ?? []).map((name) => `alter column ${quoteName(name)} set not null`);
-  if (!change || change.isKeyChanged) {
-    const columns = spec.key.map((name) => quoteName(name));
-    if (hasValidity(spec, built)) columns.push(`${columns.pop()} without overlaps`);
-    actions.push(`add primary key (${columns.join(", ")})`);
+export async function finishShape(client: ClientBase, spec: RelationSpec, built: Shape, change: ShapeChange) {
+  const actions = change.notNull.set.map((name) => `alter column ${quoteName(name)} set not null`);
+  if (change.isKeyChanged) actions.push(addKey(spec, built));
+  if (actions.length) await client.query(`alter table ${quoteRelation(spec.name)} ${actions.join(", ")}`);
+}
+
+/** `add primary key (…)`; a table of spans has none that overlap. */
+export function addKey(spec: RelationSpec, shape: Shape): string {
+  const columns = spec.key.map((name) => quoteName(name));
+  if (hasValidity(spec, shape)) columns.push(`${columns.pop()} without overlaps`);
+  return `add primary key (${columns.join(", ")})`;
+}
+
+/**
+ * Adds the indexes that a table lacks: on the columns of its foreign keys, since a person's rows are looked up by them,
+ * by the server too when the person goes, and on columns by which it is followed or follows others.
+ * @param table the table itself or its build table
+ * @param indexed lists of columns that should be the first of some index
+ */
+export async function alignIndexes(client: ClientBase, table: string, indexed: readonly (readonly string[])[]) {
+  const { rows } = await client.query<{ columns: string[] }>(
+    `select array(select a.attname::text from unnest(i.indkey::smallint[]) with ordinality as k (attnum, place)
+       join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum order by k.place) as columns
+     from pg_index i where i.indrelid = $1::regclass and i.indpred is null and i.indexprs is null`,
+    [quoteRelation(table)],
+  );
+  const existing = rows.map(({ columns }) => columns);
+  for (const columns of indexed) {
+    if (existing.some((other) => columns.every((name, i) => other[i] === name))) continue;
+    existing.push([...columns]);
+    const names = columns.map((name) => quoteName(name)).join(", ");
+    await client.query(`create index on ${quoteRelation(table)} (${names})`);
   }
-  if (actions.length) await client.query(`alter table ${table} ${actions.join(", ")}`);
-  if (change) return;
-  // A person's rows are looked up by these columns, by the server too when the person goes.
-  for (const { columns } of spec.foreignKeys) {
-    if (columns.every((name, i) => spec.key[i] === name)) continue;
-    await client.query(`create index on ${table} (${columns.map((name) => quoteName(name)).join(", ")})`);
-  }
-  await client.query(`analyze ${table}`);
+}
+
+/** The statement that adds a foreign key. */
+export function addForeignKey(
+  table: string,
+  columns: readonly string[],
+  target: string,
+  key: readonly string[],
+): string {
+  const list = (names: readonly string[]) => names.map((name) => quoteName(name)).join(", ");
+  return `alter table ${quoteRelation(table)} add foreign key (${list(columns)})
+    references ${quoteRelation(target)} (${list(key)}) deferrable initially deferred`;
 }
 
 /** Foreign keys as the specs declare them: those that are missing are added, others dropped. */
@@ -99,14 +129,7 @@ export async function alignForeignKeys(
     }
     for (const key of spec.foreignKeys) {
       if (existing.some((other) => name(other) === name(key))) continue;
-      const columns = key.columns.map((column) => quoteName(column)).join(", ");
-      const target = keyOf(key.references)
-        .map((column) => quoteName(column))
-        .join(", ");
-      await client.query(
-        `alter table ${quoteRelation(spec.name)} add foreign key (${columns})
-         references ${quoteRelation(key.references)} (${target}) deferrable initially deferred`,
-      );
+      await client.query(addForeignKey(spec.name, key.columns, key.references, keyOf(key.references)));
     }
   }
 }
