@@ -43,7 +43,7 @@ export function registerBuild(program: Command): void {
         // Machines get every relation; a person wants to see what would happen.
         const shown = session.json ? relations : relations.filter(({ action }) => action !== "skip");
         printRows(
-          shown.map((each) => ({ ...each })),
+          shown.map(({ keys, ...each }) => ({ ...each, "rows at most": keys ?? "" })),
           { json: session.json, empty: `Nothing to do: none of the ${relations.length} relations has work.` },
         );
       });
