@@ -16,7 +16,7 @@ import { keepMeasuring } from "./telemetry/metrics.ts";
 import { installRuntime } from "./telemetry/runtime.ts";
 import { NO_TRACES, startTracing, TRACING_MODULES } from "./telemetry/tracing.ts";
 import { dataConverter } from "./warehouse/data-converter.ts";
-import { openPool } from "./warehouse/database.ts";
+import { openPools } from "./warehouse/database.ts";
 import { Vault } from "./warehouse/vault.ts";
 
 /** The Temporal worker of one project: reads where its servers are from the environment, and runs until it is told to stop. */
@@ -39,15 +39,15 @@ installRuntime(log, settings.metricsAddress);
 const tracing = settings.tracesEndpoint === null ? null : startTracing(settings.tracesEndpoint);
 const loadThisProject = () => loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs });
 
-const pool = openPool(settings.databaseUrl, { max: 16, name: "worker" });
+const pools = openPools(settings.databaseUrl);
 const keys = keyRingOf(settings);
-const vault = await Vault.open(pool, keys);
+const vault = await Vault.open(pools.loader, keys);
 const connection = await NativeConnection.connect({ address: settings.temporalAddress });
 const worker = await Worker.create({
   connection,
   namespace: settings.temporalNamespace,
   taskQueue: TASK_QUEUE,
-  dataConverter: dataConverter(pool, vault),
+  dataConverter: dataConverter(pools.loader, vault),
   interceptors: {
     activity: [...(tracing ? [tracing.activity] : []), loggedActivities(log), boundedAttempts, errorsAsCodes(log)],
     ...(tracing && workflowBundle === null ? { workflowModules: TRACING_MODULES } : {}),
@@ -67,7 +67,7 @@ const worker = await Worker.create({
         },
       }),
   activities: createActivities({
-    pool,
+    pools,
     vault,
     keys,
     sources,
@@ -84,7 +84,7 @@ const measuring =
   settings.metricsAddress === null
     ? null
     : keepMeasuring(Runtime.instance().metricMeter, {
-        pool,
+        pool: pools.publisher,
         client: new Client({ connection, namespace: settings.temporalNamespace }),
         namespace: settings.temporalNamespace,
         loadProject: loadThisProject,
@@ -96,4 +96,4 @@ await worker.run();
 measuring?.stop();
 await tracing?.stop();
 await connection.close();
-await pool.end();
+await Promise.all(Object.values(pools).map((pool) => pool.end()));

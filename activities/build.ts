@@ -11,14 +11,17 @@ import type { Dependencies } from "./dependencies.ts";
 /** The step that computes all contracts under one snapshot. */
 const CONTRACTS = "contracts";
 
+/** Brings the list of blocked identifiers up to date with the project's rules. */
+export async function blockIdentifiers({ pool, vault, loadProject }: Dependencies): Promise<void> {
+  await refreshBlocked(pool, vault, (await loadProject()).identity);
+}
+
 /** Decides what has work. Without a build id there is nothing to compute or publish. */
 export async function planBuild(
   dependencies: Dependencies,
   input: BuildInput,
 ): Promise<{ buildId: string | null; steps: BuildStep[] }> {
-  const { pool, vault, loadProject } = dependencies;
-  await refreshBlocked(pool, vault, (await loadProject()).identity);
-  const plan = await planModels(pool, await graphOf(dependencies), input);
+  const plan = await planModels(dependencies.pool, await graphOf(dependencies), input);
   const steps = plan.steps.map(({ step, after }) => ({
     name: step,
     after: plan.hasContracts ? [CONTRACTS, ...after] : after,

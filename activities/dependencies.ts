@@ -4,11 +4,13 @@ import type { Source } from "../connectors/connector.ts";
 import type { Project } from "../domain/project.ts";
 import type { KeyEncryption } from "../privacy/keys.ts";
 import type { FieldSchema } from "../domain/streams.ts";
+import type { Pools } from "../warehouse/database.ts";
 import type { ModelFile } from "../warehouse/models/syntax.ts";
 import type { Vault } from "../warehouse/vault.ts";
 
 /** What activities work with: made once by the worker. */
 export interface Dependencies {
+  /** Connections in the role that the activity needs. */
   pool: Pool;
   vault: Vault;
   keys: KeyEncryption;
@@ -21,3 +23,6 @@ export interface Dependencies {
   sources: Readonly<Record<string, Source<never>>>;
   log: Logger;
 }
+
+/** The same before it is decided which role an activity takes. */
+export type SharedDependencies = Omit<Dependencies, "pool"> & { pools: Pools };

@@ -13,7 +13,7 @@ import type {
   SyncUnit,
   SyncUnitInput,
 } from "../domain/runs.ts";
-import type { Dependencies } from "./dependencies.ts";
+import type { Dependencies, SharedDependencies } from "./dependencies.ts";
 import { keyActivities } from "./keys.ts";
 import { planSync } from "./plan-sync.ts";
 import { acceptField, reprocessStream } from "./reprocess.ts";
@@ -23,28 +23,34 @@ import * as health from "./health.ts";
 import type { Delivery } from "../warehouse/alerts.ts";
 
 /** All side effects of the workflows, by name. */
-export function createActivities(dependencies: Dependencies) {
+export function createActivities({ pools, ...shared }: SharedDependencies) {
+  const loader: Dependencies = { ...shared, pool: pools.loader };
+  const publisher: Dependencies = { ...shared, pool: pools.publisher };
+  const privacy: Dependencies = { ...shared, pool: pools.privacy };
   return {
-    listSources: async (): Promise<string[]> => (await dependencies.loadProject()).sources.map(({ name }) => name),
-    planSync: (input: SyncSourceInput): Promise<SyncUnit[]> => planSync(dependencies, input),
-    syncUnit: (input: SyncUnitInput): Promise<StreamReport[]> => syncUnit(dependencies, input),
+    listSources: async (): Promise<string[]> => (await shared.loadProject()).sources.map(({ name }) => name),
+    planSync: (input: SyncSourceInput): Promise<SyncUnit[]> => planSync(loader, input),
+    syncUnit: (input: SyncUnitInput): Promise<StreamReport[]> => syncUnit(loader, input),
     finishShares: (input: SyncUnitInput & { errorCode: string | null }): Promise<StreamReport[]> =>
-      finishShares(dependencies, input),
-    planBuild: (input: BuildInput): Promise<{ buildId: string | null; steps: BuildStep[] }> =>
-      build.planBuild(dependencies, input),
+      finishShares(loader, input),
+    planBuild: async (input: BuildInput): Promise<{ buildId: string | null; steps: BuildStep[] }> => {
+      // Patterns are compared with what only the vault has, and who publishes can't open it.
+      await build.blockIdentifiers(loader);
+      return await build.planBuild(publisher, input);
+    },
     computeModels: (input: { buildId: string; step: string }): Promise<ModelReport[]> =>
-      build.computeModels(dependencies, input),
-    publishBuild: (input: { buildId: string }): Promise<BuildReport> => build.publishBuild(dependencies, input),
-    checkHealth: (): Promise<Delivery[]> => health.checkHealth(dependencies),
-    raiseAlert: (input: Alert): Promise<void> => health.raiseAlert(dependencies, input),
-    deliver: (input: Delivery): Promise<void> => health.deliver(dependencies, input),
+      build.computeModels(publisher, input),
+    publishBuild: (input: { buildId: string }): Promise<BuildReport> => build.publishBuild(publisher, input),
+    checkHealth: (): Promise<Delivery[]> => health.checkHealth(publisher),
+    raiseAlert: (input: Alert): Promise<void> => health.raiseAlert(publisher, input),
+    deliver: (input: Delivery): Promise<void> => health.deliver(publisher, input),
     /** Waits for a workflow that somebody else started, and gives its result. */
     awaitWorkflow: (input: { workflowId: string }): Promise<unknown> =>
       Context.current().client.workflow.getHandle(input.workflowId).result(),
-    acceptField: (input: AcceptFieldInput): Promise<AcceptedField> => acceptField(dependencies, input),
+    acceptField: (input: AcceptFieldInput): Promise<AcceptedField> => acceptField(loader, input),
     reprocessStream: (input: { source: string; stream: string; actor: string }): Promise<ReprocessReport> =>
-      reprocessStream(dependencies, input),
-    ...keyActivities(dependencies),
+      reprocessStream(loader, input),
+    ...keyActivities(privacy),
   };
 }
 

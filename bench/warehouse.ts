@@ -66,8 +66,8 @@ export async function openWarehouse(bench: Bench, project: string, { from }: { f
   await admin.query(`drop database if exists ${DATABASE} with (force)`);
   if (from !== undefined) await admin.query(`create database ${DATABASE} owner miette template ${from}`);
   const loaded = await loadProject(project, { connectorSpecs: sourceSpecs, env: servers.environment });
-  const databaseUrl = await createWarehouse(superuserUrl, await readPasswords(settings.home));
-  const pool = openPool(databaseUrl, { max: 2, name: "bench" });
+  const urls = await createWarehouse(superuserUrl, await readPasswords(settings.home));
+  const pool = openPool(urls.owner, { max: 2, name: "bench" });
   const vault = await Vault.open(pool, keyRingOf(settings));
   const client = new Client({
     connection: servers.temporal,
@@ -77,7 +77,7 @@ export async function openWarehouse(bench: Bench, project: string, { from }: { f
   const worker: BenchWorker = await startWorker({
     ...servers.environment,
     MIETTE_PROJECT: project,
-    DATABASE_URL: databaseUrl,
+    DATABASE_URL: urls.worker,
   });
 
   const execute = async <T>(type: string, workflowId: string, input: unknown, label: string): Promise<Measured<T>> => {

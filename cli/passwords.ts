@@ -7,8 +7,10 @@ import type { RolePasswords } from "../warehouse/bootstrap.ts";
 export async function readPasswords(home: string): Promise<RolePasswords> {
   const path = join(home, "passwords.json");
   const text = await readFile(path, "utf8").catch(() => null);
-  if (text !== null) return JSON.parse(text) as RolePasswords;
-  const passwords = { owner: randomBytes(24).toString("hex"), analyst: randomBytes(24).toString("hex") };
+  const known = text === null ? {} : (JSON.parse(text) as Partial<RolePasswords>);
+  const draw = (): string => randomBytes(24).toString("hex");
+  const passwords: RolePasswords = { owner: draw(), worker: draw(), analyst: draw(), ...known };
+  if (known.owner && known.worker && known.analyst) return passwords;
   await mkdir(home, { recursive: true });
   await writeWhole(path, JSON.stringify(passwords));
   return passwords;

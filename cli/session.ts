@@ -9,7 +9,7 @@ import type { Project } from "../domain/project.ts";
 import { keyRingOf } from "../privacy/key-ring.ts";
 import { ownEnvironment } from "../stack/environment.ts";
 import { attachStack, type Stack } from "../stack/stack.ts";
-import { createWarehouse } from "../warehouse/bootstrap.ts";
+import { createWarehouse, type WarehouseUrls } from "../warehouse/bootstrap.ts";
 import { dataConverter } from "../warehouse/data-converter.ts";
 import { openPool } from "../warehouse/database.ts";
 import { migrate } from "../warehouse/migrate.ts";
@@ -84,23 +84,23 @@ export async function withSession<T>(
     const watched = new Set(WORKER_SETTINGS);
     const env = namesRead(environment, watched);
     const project = await loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs, env });
-    const { ownerUrl, analystUrl, shownUrl } = await prepareWarehouse(settings, stack);
-    const pool = openPool(ownerUrl, { max: 4, name: "command" });
+    const urls = await prepareWarehouse(settings, stack);
+    const pool = openPool(urls.owner, { max: 4, name: "command" });
     closers.push(() => pool.end());
     await claimForProject(pool, project.name);
     const vault = await Vault.open(pool, keyRingOf(settings));
-    const analystPool = openPool(analystUrl, { max: 2, name: "analyst" });
+    const analystPool = openPool(urls.analyst, { max: 2, name: "analyst" });
     closers.push(() => analystPool.end());
     const connection = await Connection.connect({ address: stack.temporalAddress });
     closers.push(() => connection.close());
-    if (needs.worker) await startWorker(settings, stack, ownerUrl, environment, [...watched]);
+    if (needs.worker) await startWorker(settings, stack, urls.worker, environment, [...watched]);
     return await work({
       settings,
       project,
       stack,
       pool,
       analystPool,
-      analystUrl: shownUrl,
+      analystUrl: withoutPassword(urls.analyst),
       client: new Client({
         connection,
         namespace: settings.temporalNamespace,
@@ -136,32 +136,21 @@ async function prepareDemoStore(settings: Settings, stack: Stack): Promise<Recor
   return { ...environment };
 }
 
-async function prepareWarehouse(
-  settings: Settings,
-  stack: Stack,
-): Promise<{ ownerUrl: string; analystUrl: string; shownUrl: string }> {
-  if (stack.superuserUrl === null) {
-    const ownerUrl = settings.databaseUrl as string;
-    await migrate(ownerUrl);
-    if (settings.analystDatabaseUrl === null) {
-      throw new UserError(
-        "is needed beside DATABASE_URL: the URL of a role that may only read the mart, such as analyst",
-        { key: "ANALYST_DATABASE_URL" },
-      );
-    }
-    return {
-      ownerUrl,
-      analystUrl: settings.analystDatabaseUrl,
-      shownUrl: withoutPassword(settings.analystDatabaseUrl),
-    };
+async function prepareWarehouse(settings: Settings, stack: Stack): Promise<WarehouseUrls> {
+  if (stack.superuserUrl !== null) {
+    const urls = await createWarehouse(stack.superuserUrl, await readPasswords(settings.home));
+    await writePasswordFile(settings.home, new URL(urls.analyst));
+    return urls;
   }
-  const passwords = await readPasswords(settings.home);
-  const ownerUrl = await createWarehouse(stack.superuserUrl, passwords);
-  const analyst = new URL(ownerUrl);
-  analyst.username = "analyst";
-  analyst.password = passwords.analyst;
-  await writePasswordFile(settings.home, analyst);
-  return { ownerUrl, analystUrl: analyst.href, shownUrl: withoutPassword(analyst.href) };
+  const owner = settings.databaseUrl as string;
+  await migrate(owner);
+  if (settings.analystDatabaseUrl === null) {
+    throw new UserError(
+      "is needed beside DATABASE_URL: the URL of a role that may only read the mart, such as analyst",
+      { key: "ANALYST_DATABASE_URL" },
+    );
+  }
+  return { owner, worker: owner, analyst: settings.analystDatabaseUrl };
 }
 
 function withoutPassword(url: string): string {
@@ -183,7 +172,7 @@ function namesRead(environment: Record<string, string>, names: Set<string>): Rec
 async function startWorker(
   settings: Settings,
   stack: Stack,
-  ownerUrl: string,
+  workerUrl: string,
   environment: Record<string, string>,
   watched: string[],
 ): Promise<void> {
@@ -200,7 +189,7 @@ async function startWorker(
       MIETTE_KEY_FOLDER: settings.keyFolder,
       MIETTE_KMS_PROGRAM: settings.kmsProgram ?? "",
       MIETTE_WORKFLOW_BUNDLE: settings.workflowBundle ?? "",
-      DATABASE_URL: ownerUrl,
+      DATABASE_URL: workerUrl,
       TEMPORAL_ADDRESS: stack.temporalAddress,
     },
     log: "worker.log",

@@ -25,14 +25,14 @@ export async function createTestDatabase(): Promise<TestDatabase> {
       await admin.query("alter database miette_making rename to miette_template");
     }
     await admin.query(`create database ${name} template miette_template`);
-    // A database's own privileges are not copied from its template.
-    await admin.query(`revoke temporary, create on database ${name} from public`);
     await admin.query("select pg_advisory_unlock(1)");
   } finally {
     await admin.end();
   }
   const url = `${server}/${name}`;
   const pool = openPool(url, { name: "test" });
+  // A database's own privileges are not copied from its template.
+  await pool.query("select ops.settle_privileges()");
   return {
     url,
     pool,

@@ -20,6 +20,7 @@ import type { Project } from "../domain/project.ts";
 import { TRACING_MODULES, type Tracing } from "../telemetry/tracing.ts";
 import type { Vault } from "../warehouse/vault.ts";
 import { dataConverter, FAILURE_CONVERTER_PATH } from "../warehouse/data-converter.ts";
+import { openPools } from "../warehouse/database.ts";
 import { createTestDatabase } from "./database.ts";
 import { openTestVault, testKeys } from "./landing.ts";
 
@@ -102,7 +103,8 @@ export async function openPipeline(
     failureConverterPath: FAILURE_CONVERTER_PATH,
     ...(tracing ? { workflowInterceptorModules: TRACING_MODULES } : {}),
   });
-  const converter = dataConverter(database.pool, vault);
+  const pools = openPools(database.url);
+  const converter = dataConverter(pools.loader, vault);
   const connection = await NativeConnection.connect({ address });
   const project = (): Promise<Project> =>
     loadProject(directory, { connectorSpecs: sourceSpecs, env: { MIETTE_SHARED_DATA: SHARED_DATA, ...env } });
@@ -117,7 +119,7 @@ export async function openPipeline(
     },
     ...(tracing ? { sinks: { ...tracing.sinks } } : {}),
     activities: createActivities({
-      pool: database.pool,
+      pools,
       vault,
       keys: testKeys,
       sources,
@@ -149,6 +151,7 @@ export async function openPipeline(
       await running;
       await clientConnection.close();
       await connection.close();
+      await Promise.all(Object.values(pools).map((pool) => pool.end()));
       await database.drop();
     },
   };

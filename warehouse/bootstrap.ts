@@ -5,19 +5,22 @@ import { migrate } from "./migrate.ts";
 const OWNER = "miette";
 const DATABASE = "miette";
 
-/** Passwords of the two roles that log in. */
+/** Passwords of the roles that log in. */
 export interface RolePasswords {
   owner: string;
+  worker: string;
   analyst: string;
 }
 
+/** URLs of the warehouse: for what migrates and administers it, for workers, and for analysts. */
+export type WarehouseUrls = Record<keyof RolePasswords, string>;
+
 /**
- * Makes the warehouse of an embedded cluster, or brings it up to date: the database, its owner (no superuser), the
- * analyst's login, and the migrations.
+ * Makes the warehouse of an embedded cluster, or brings it up to date: the database, the login that migrates it (no
+ * superuser), the logins of workers and analysts, and the migrations.
  * @param superuserUrl any database of the cluster
- * @returns the owner's URL of the warehouse
  */
-export async function createWarehouse(superuserUrl: string, passwords: RolePasswords): Promise<string> {
+export async function createWarehouse(superuserUrl: string, passwords: RolePasswords): Promise<WarehouseUrls> {
   const admin = new pg.Client({ connectionString: superuserUrl });
   await admin.connect();
   try {
@@ -25,13 +28,23 @@ export async function createWarehouse(superuserUrl: string, passwords: RolePassw
     const { rowCount } = await admin.query("select from pg_database where datname = $1", [DATABASE]);
     if (!rowCount)
       await admin.query(`create database ${quoteName(DATABASE)} owner ${quoteName(OWNER)} template template0`);
-    const url = new URL(superuserUrl);
-    url.username = OWNER;
-    url.password = passwords.owner;
-    url.pathname = `/${DATABASE}`;
-    await migrate(url.href);
+    const urlOf = (user: string, password: string): string => {
+      const url = new URL(superuserUrl);
+      url.username = user;
+      url.password = password;
+      url.pathname = `/${DATABASE}`;
+      return url.href;
+    };
+    const urls: WarehouseUrls = {
+      owner: urlOf(OWNER, passwords.owner),
+      worker: urlOf("worker", passwords.worker),
+      analyst: urlOf("analyst", passwords.analyst),
+    };
+    await migrate(urls.owner);
     await ensureLogin(admin, "analyst", passwords.analyst);
-    return url.href;
+    await ensureLogin(admin, "worker", passwords.worker);
+    await harden(superuserUrl);
+    return urls;
   } finally {
     await admin.end();
   }
@@ -44,4 +57,27 @@ async function ensureLogin(admin: pg.Client, role: string, password: string): Pr
   await admin.query(
     `${rowCount ? "alter" : "create"} role ${quoteName(role)} login ${rights} password ${pg.escapeLiteral(password)}`,
   );
+}
+
+/**
+ * What only a superuser may settle. A worker's login may become the roles of its work and inherits none of them; nobody
+ * but who migrates may run code of their own in the server or keep data in it that no table shows.
+ */
+async function harden(superuserUrl: string): Promise<void> {
+  const url = new URL(superuserUrl);
+  url.pathname = `/${DATABASE}`;
+  const admin = new pg.Client({ connectionString: url.href });
+  await admin.connect();
+  try {
+    await admin.query(`
+      select pg_advisory_lock(5131712);
+      grant loader, publisher, transformer, privacy, activator to worker with inherit false, set true;
+      grant pg_read_all_stats to privacy;
+      revoke usage on language plpgsql from public;
+      grant usage on language plpgsql to ${quoteName(OWNER)};
+      revoke execute on function lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) from public;
+      select pg_advisory_unlock(5131712)`);
+  } finally {
+    await admin.end();
+  }
 }

@@ -8,11 +8,18 @@ const types: pg.CustomTypesConfig = {
     TEXT_TYPES.has(oid) ? (value: string) => value : pg.types.getTypeParser(oid, format as "text")) as never,
 };
 
+const SESSION =
+  "-c timezone=UTC -c datestyle=ISO -c intervalstyle=iso_8601 -c idle_in_transaction_session_timeout=300000";
+
+/** What a session may be, by the work it does; sql/migrations says what each may touch. */
+export type WarehouseRole = "loader" | "publisher" | "privacy" | "activator" | "auditor";
+
 /**
  * A pool of connections to the warehouse. Sessions run in UTC with ISO dates; a transaction left idle for five minutes
  * is ended by the server, since any open writer holds back what the models may read.
+ * @param options.role what the sessions are from their first statement on; without it, the login itself
  */
-export function openPool(databaseUrl: string, options: { max?: number; name: string }): pg.Pool {
+export function openPool(databaseUrl: string, options: { max?: number; name: string; role?: WarehouseRole }): pg.Pool {
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: options.max ?? 10,
@@ -22,13 +29,22 @@ export function openPool(databaseUrl: string, options: { max?: number; name: str
     // A server that vanished without a word (a failover, a cut cable) is noticed by the system's probes.
     keepAlive: true,
     keepAliveInitialDelayMillis: 30_000,
-    options: "-c timezone=UTC -c datestyle=ISO -c intervalstyle=iso_8601 -c idle_in_transaction_session_timeout=300000",
+    options: `${SESSION}${options.role ? ` -c role=${options.role}` : ""}`,
   });
   // An idle connection that the server ends (a restart) must not end the process: the next query opens another.
   pool.on("error", () => undefined);
   // The same for a connection in use: its query rejects, and the event would end the process besides.
   pool.on("connect", (client) => client.on("error", () => undefined));
   return pool;
+}
+
+/** A pool for each role that a worker's activities take. */
+export type Pools = Record<"loader" | "publisher" | "privacy", pg.Pool>;
+
+/** Opens them by the login of a worker, which may become each role and is none of them by itself. */
+export function openPools(databaseUrl: string): Pools {
+  const open = (role: keyof Pools, max: number): pg.Pool => openPool(databaseUrl, { max, name: role, role });
+  return { loader: open("loader", 10), publisher: open("publisher", 10), privacy: open("privacy", 4) };
 }
 
 /** Runs `work` in one transaction on one connection; rolls back and rethrows when it throws. */

@@ -17,6 +17,11 @@ export async function migrate(databaseUrl: string): Promise<string[]> {
       tableName: "migrations",
       schemaName: "ops",
     })) as [number, string[]];
+    const { rows } = (await database.raw(
+      `select from ops.notes
+       where name = 'privileges settled' and value = (select count(*)::text from ops.migrations)`,
+    )) as { rows: unknown[] };
+    if (rows.length === 0) await database.raw("select ops.settle_privileges()");
     return applied;
   } finally {
     await database.destroy();

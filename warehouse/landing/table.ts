@@ -147,7 +147,7 @@ async function changeType(
       { file: plan.stream.schemaFile, key: `properties.${column.name}` },
     );
   }
-  await dropStagingViews(client, table);
+  await client.query("select staging.drop_views_over($1)", [quoteName("raw", table)]);
   await client.query(
     `alter table ${quoteName("raw", table)} alter column ${quoteName(column.name)} type ${column.type}`,
   );
@@ -160,17 +160,6 @@ function widensNumeric(from: string, to: string): boolean {
   if (!after) return false;
   const scale = Number(after[2]) - Number(before[2]);
   return scale >= 0 && Number(after[1]) - Number(before[1]) >= scale;
-}
-
-/** A view keeps a column's type; staging views are derivations that the next build makes again. */
-async function dropStagingViews(client: pg.ClientBase, table: string): Promise<void> {
-  const { rows } = await client.query<{ name: string }>(
-    `select distinct c.relname as name from pg_depend d
-     join pg_rewrite r on r.oid = d.objid join pg_class c on c.oid = r.ev_class
-     where d.classid = 'pg_rewrite'::regclass and d.refobjid = $1::regclass and c.relnamespace = 'staging'::regnamespace`,
-    [quoteName("raw", table)],
-  );
-  for (const { name } of rows) await client.query(`drop view if exists ${quoteName("staging", name)} cascade`);
 }
 
 /** A field that was open and is personal now must not stay readable in the rows that landed before. */

@@ -134,10 +134,13 @@ export async function alignForeignKeys(
   }
 }
 
-/** Makes a view with its model's own text. Views of staging and core are read with the reader's own rights. */
+/**
+ * Makes a view with its model's own text. Views of staging and core are read with the reader's own rights; those of the
+ * mart let no function of the reader's see a row that they leave out.
+ */
 export async function createView(client: ClientBase, spec: RelationSpec, sql: string): Promise<void> {
-  const options = spec.name.startsWith("mart.") ? "" : " with (security_invoker = true)";
-  await client.query(`create view ${quoteRelation(spec.name)}${options} as\n${sql}\n`);
+  const options = spec.name.startsWith("mart.") ? "security_barrier" : "security_invoker";
+  await client.query(`create view ${quoteRelation(spec.name)} with (${options} = true) as\n${sql}\n`);
   await grantRead(client, spec);
 }
 

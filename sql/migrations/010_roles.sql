@@ -1,0 +1,147 @@
+-- Roles by what work may touch. None of them logs in: a worker's login may become each, and is none of them by itself.
+--   warehouse    owns the state: ops, vault, privacy
+--   loader       owns raw; reads and adds keys; writes what landing keeps
+--   publisher    owns staging, core, mart and the build schemas; writes what builds keep; sees no key
+--   transformer  computes models: writes to the build schemas alone (made before)
+--   privacy      reads, alters and deletes rows anywhere, the audit excepted; rotates keys
+--   activator    reads the mart, and opens what a destination needs
+--   auditor      reads the audit and the record of what ran
+--   analyst      reads the mart (made before)
+do $$
+declare
+  name text;
+begin
+  perform pg_advisory_xact_lock(5131712);
+  foreach name in array array['warehouse', 'loader', 'publisher', 'privacy', 'activator', 'auditor'] loop
+    begin
+      execute format('create role %I nologin', name);
+    exception when duplicate_object or unique_violation then
+      -- Roles belong to the cluster: another database of it has made this one.
+      null;
+    end;
+    if not (select rolsuper from pg_roles where rolname = current_user) then
+      execute format('grant %I to %I with inherit true, set true', name, current_user);
+    end if;
+  end loop;
+end
+$$;
+
+-- Gives everything to the role that owns its schema, and each role what it may do there. Called after every migration, so
+-- that what a migration makes is nobody's who logs in. A grant that a migration made besides stays.
+create function ops.settle_privileges() returns void language plpgsql set search_path = pg_catalog as
+$$
+declare
+  each record;
+begin
+  -- Two commands that start at once would alter the same rows of the catalogue.
+  perform pg_advisory_xact_lock(5131712);
+  -- Whoever shall own a schema must be able to create one, for that moment.
+  execute format('grant create on database %I to warehouse, loader, publisher', current_database());
+  for each in
+    select n.nspname as schema, o.owner
+    from (values ('ops', 'warehouse'), ('vault', 'warehouse'), ('privacy', 'warehouse'), ('raw', 'loader'),
+      ('staging', 'publisher'), ('core', 'publisher'), ('mart', 'publisher'),
+      ('build_staging', 'publisher'), ('build_core', 'publisher'), ('build_mart', 'publisher')) as o (schema, owner)
+    join pg_namespace n on n.nspname = o.schema
+    where pg_get_userbyid(n.nspowner) <> o.owner
+  loop
+    execute format('alter schema %I owner to %I', each.schema, each.owner);
+  end loop;
+  execute format('revoke create on database %I from warehouse, loader, publisher', current_database());
+
+  for each in
+    select n.nspname as schema, c.relname as name, pg_get_userbyid(n.nspowner) as owner
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname in ('ops', 'vault', 'privacy', 'raw', 'staging', 'core', 'mart') and c.relkind in ('r', 'p', 'v', 'm', 'S')
+      and c.relowner <> n.nspowner
+      -- The sequence of an identity column follows its table.
+      and not (c.relkind = 'S' and exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype in ('a', 'i')))
+  loop
+    execute format('alter table %I.%I owner to %I', each.schema, each.name, each.owner);
+  end loop;
+  for each in
+    select p.oid::regprocedure as routine, pg_get_userbyid(n.nspowner) as owner
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    where n.nspname in ('ops', 'vault', 'privacy', 'staging') and p.proowner <> n.nspowner
+      and p.oid <> 'ops.settle_privileges()'::regprocedure
+  loop
+    execute format('alter routine %s owner to %I', each.routine, each.owner);
+  end loop;
+
+  execute format('revoke temporary, create on database %I from public', current_database());
+  execute format('grant connect on database %I to analyst, auditor', current_database());
+  execute format('grant temporary on database %I to loader, publisher, transformer, privacy', current_database());
+
+  grant usage on schema ops to loader, publisher, transformer, privacy, activator, auditor, analyst;
+  grant usage on schema raw to publisher, transformer, privacy;
+  grant usage on schema staging, core to transformer, privacy;
+  grant usage on schema staging to loader;
+  grant usage on schema mart to transformer, privacy, activator, analyst;
+  grant usage on schema core to activator;
+  grant usage on schema vault to loader, privacy, activator, auditor;
+  grant usage on schema privacy to loader, publisher, privacy, activator, auditor;
+  grant usage on schema build_staging, build_core, build_mart to privacy;
+  grant usage, create on schema build_staging, build_core, build_mart to transformer;
+
+  grant select, insert, update, delete on all tables in schema ops to loader, publisher;
+  grant select on all tables in schema ops to auditor;
+  grant select on all tables in schema mart to transformer, activator;
+  grant select on all tables in schema core to transformer, activator;
+  grant select on all tables in schema staging to transformer;
+  grant select on all tables in schema raw to transformer, publisher;
+  grant select, insert, update, delete, maintain on all tables in schema raw, staging, core, mart, ops, vault, privacy to privacy;
+  grant usage on all sequences in schema ops, vault, privacy to loader, publisher, privacy;
+
+  grant select, insert on vault.keys, vault.identifiers to loader;
+  grant select on vault.keys, vault.identifiers, vault.generations to activator;
+  grant select on vault.generations to loader, auditor;
+  -- A row lock asks for the right to update some column; these say nothing.
+  grant update (created_at) on vault.generations to loader, activator;
+  grant insert on vault.generations to loader;
+  grant select on privacy.epoch to loader, publisher, activator;
+  grant update (only_row) on privacy.epoch to loader, publisher, activator;
+
+  revoke update, delete on privacy.audit, privacy.audit_chain from privacy;
+  revoke insert on privacy.audit_chain from privacy;
+  grant select, insert on privacy.audit to loader, publisher, privacy, activator;
+  grant select, insert on privacy.subjects to loader, publisher, privacy, activator;
+  grant select on privacy.audit, privacy.audit_chain, privacy.subjects to auditor;
+  grant select on privacy.audit_chain to privacy;
+
+  insert into ops.notes (name, value) select 'privileges settled', count(*) from ops.migrations
+  on conflict (name) do update set value = excluded.value;
+end
+$$;
+
+-- What comes later: tables that landing and builds make as they go.
+alter default privileges for role loader in schema raw grant select on tables to transformer, publisher;
+alter default privileges for role loader in schema raw grant select, insert, update, delete, maintain on tables to privacy;
+alter default privileges for role publisher in schema staging, core, mart grant select on tables to transformer;
+alter default privileges for role publisher in schema core, mart grant select on tables to activator;
+alter default privileges for role publisher in schema staging, core, mart grant select, insert, update, delete, maintain on tables to privacy;
+set local role transformer;
+alter default privileges in schema build_staging, build_core, build_mart grant select on tables to publisher;
+alter default privileges in schema build_staging, build_core, build_mart grant select, delete, maintain on tables to privacy;
+reset role;
+
+-- A view keeps the type of a column; staging views are derivations that the next build makes again. Landing owns no view,
+-- so it drops those over its own tables by this.
+create function staging.drop_views_over(raw_table regclass) returns void language plpgsql security definer
+  set search_path = pg_catalog as
+$$
+declare
+  view_name text;
+begin
+  for view_name in
+    select distinct c.relname
+    from pg_depend d join pg_rewrite r on r.oid = d.objid join pg_class c on c.oid = r.ev_class
+    join pg_class t on t.oid = d.refobjid
+    where d.classid = 'pg_rewrite'::regclass and d.refobjid = raw_table
+      and t.relnamespace = 'raw'::regnamespace and c.relnamespace = 'staging'::regnamespace
+  loop
+    execute format('drop view if exists staging.%I cascade', view_name);
+  end loop;
+end
+$$;
+revoke all on function staging.drop_views_over(regclass) from public;
+grant execute on function staging.drop_views_over(regclass) to loader;

@@ -1,0 +1,161 @@
+import { randomBytes } from "node:crypto";
+import pg from "pg";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { createWarehouse, type WarehouseUrls } from "./bootstrap.ts";
+import { migrate } from "./migrate.ts";
+
+let urls: WarehouseUrls;
+let analyst: pg.Client;
+let worker: pg.Client;
+beforeAll(async () => {
+  const password = (): string => randomBytes(12).toString("hex");
+  urls = await createWarehouse(`${inject("postgresUrl")}/postgres`, {
+    owner: password(),
+    worker: password(),
+    analyst: password(),
+  });
+  analyst = new pg.Client({ connectionString: urls.analyst });
+  worker = new pg.Client({ connectionString: urls.worker });
+  await Promise.all([analyst.connect(), worker.connect()]);
+});
+afterAll(async () => {
+  await Promise.all([analyst.end(), worker.end()]);
+  const admin = new pg.Client({ connectionString: `${inject("postgresUrl")}/postgres` });
+  await admin.connect();
+  await admin.query("drop database miette with (force)");
+  await admin.end();
+});
+
+const DENIED = /permission denied|must be|not permitted/;
+
+async function as<T>(role: string, work: () => Promise<T>): Promise<T> {
+  await worker.query(`begin; set local role ${role}`);
+  try {
+    return await work();
+  } finally {
+    await worker.query("rollback");
+  }
+}
+
+test("who owns what does not log in, and who logs in is no superuser and owns nothing", async () => {
+  const owner = new pg.Client({ connectionString: urls.owner });
+  await owner.connect();
+  const { rows } = await owner.query<{ owner: string; login: boolean; super: boolean }>(
+    `select distinct r.rolname as owner, r.rolcanlogin as login, r.rolsuper as super
+     from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_roles r on r.oid = c.relowner
+     where n.nspname in ('ops', 'vault', 'privacy', 'raw', 'staging', 'core', 'mart')
+     union select r.rolname, r.rolcanlogin, r.rolsuper from pg_namespace n join pg_roles r on r.oid = n.nspowner
+     where n.nspname ~ '^(ops|vault|privacy|raw|staging|core|mart|build_.*)$'`,
+  );
+  expect(rows.map(({ owner: name }) => name).toSorted()).toEqual(["loader", "publisher", "warehouse"]);
+  for (const each of rows) expect(each).toMatchObject({ login: false, super: false });
+  const { rows: logins } = await owner.query(
+    "select rolname from pg_roles where rolname in ('miette', 'worker', 'analyst') and (rolsuper or rolbypassrls or rolreplication)",
+  );
+  expect(logins).toEqual([]);
+  await owner.end();
+  expect(await migrate(urls.owner)).toEqual([]);
+});
+
+test("a worker's login can do nothing by itself, and only its roles' work in each role", async () => {
+  await expect(worker.query("select * from vault.keys")).rejects.toThrow(DENIED);
+  await expect(worker.query("set role warehouse")).rejects.toThrow(DENIED);
+  await expect(worker.query("set role analyst")).rejects.toThrow(DENIED);
+  const forbidden: Record<string, string[]> = {
+    loader: [
+      "select from core.people",
+      "delete from vault.identifiers",
+      "update vault.identifiers set wrapped_key = ''",
+      "update vault.generations set status = 'destroyed'",
+      "update privacy.epoch set epoch = 0",
+      "delete from privacy.audit",
+      "insert into privacy.audit_chain values (1, gen_random_uuid(), '')",
+      "create table mart.leak (value text)",
+    ],
+    publisher: [
+      "select from vault.identifiers",
+      "select from vault.keys",
+      "update privacy.epoch set epoch = 0",
+      "delete from privacy.subjects",
+      "create table raw.leak (value text)",
+    ],
+    transformer: [
+      "select from vault.identifiers",
+      "select from ops.quarantine",
+      "select from privacy.subjects",
+      "create table mart.leak (value text)",
+      "create table raw.leak (value text)",
+    ],
+    privacy: [
+      "update privacy.audit set actor = 'x'",
+      "delete from privacy.audit_chain",
+      "create table raw.leak (value text)",
+    ],
+    activator: ["delete from vault.identifiers", "select from ops.quarantine where false; delete from ops.quarantine"],
+  };
+  for (const [role, statements] of Object.entries(forbidden)) {
+    for (const statement of statements) {
+      const refused = as(role, () => worker.query(statement));
+      // core.people is made by the first build; who may not look into the schema is not told that it is missing.
+      await expect(refused, `${role}: ${statement}`).rejects.toThrow(DENIED);
+    }
+  }
+  const allowed: Record<string, string[]> = {
+    loader: ["select from vault.identifiers", "create table raw.t (value text)", "select from privacy.epoch for share"],
+    publisher: ["create table mart.t (value text)", "insert into ops.notes values ('t', 't')"],
+    transformer: ["create table build_mart.t (value text)"],
+    privacy: [
+      "delete from vault.identifiers",
+      "delete from ops.quarantine",
+      "update privacy.epoch set epoch = epoch + 1",
+    ],
+    activator: ["select from vault.identifiers"],
+  };
+  for (const [role, statements] of Object.entries(allowed)) {
+    for (const statement of statements) await as(role, () => worker.query(statement));
+  }
+});
+
+test("an analyst can keep nothing, run no code in the server, become nobody else and see nobody's statements", async () => {
+  for (const statement of [
+    "create function pg_temp.leak(text) returns boolean language sql cost 0.0000001 as 'select true'",
+    "create temporary table t (value text)",
+    "create table public.t (value text)",
+    "create table mart.t (value text)",
+    "create schema s",
+    "do $$ begin raise notice 'x'; end $$",
+    "copy (select 1) to program 'cat'",
+    "copy (select 1) to '/tmp/leak'",
+    "select lo_import('/etc/passwd')",
+    "select lo_create(0)",
+    "select lo_from_bytea(0, 'x')",
+    "select pg_read_file('/etc/passwd')",
+    "select pg_ls_dir('.')",
+    "create extension dblink schema mart",
+    "create extension postgres_fdw schema mart",
+    "set role loader",
+    "set role publisher",
+    "set role transformer",
+    "set role privacy",
+    "set role miette",
+    "set session authorization postgres",
+    "alter role analyst superuser",
+    "alter system set log_statement = 'all'",
+    "set log_statement = 'all'",
+    "set session_replication_role = replica",
+    "select from vault.identifiers",
+    "select from privacy.audit",
+    "select from ops.quarantine",
+    "select from raw.anything",
+    "select from pg_authid",
+    "select from pg_statistic",
+    "select pg_reload_conf()",
+  ]) {
+    await expect(analyst.query(statement), statement).rejects.toThrow(/permission denied|must be|only role|not exist/i);
+  }
+  await worker.query("select 'canary-7f3a@victim.test'");
+  for (const catalogue of ["pg_stat_activity", "pg_locks", "pg_stats", "pg_prepared_xacts", "pg_cursors"]) {
+    const { rows } = await analyst.query(`select row_to_json(c)::text as line from ${catalogue} as c`);
+    expect(JSON.stringify(rows), catalogue).not.toContain("canary-7f3a");
+  }
+});
