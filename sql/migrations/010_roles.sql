@@ -26,6 +26,9 @@ begin
 end
 $$;
 
+-- A first build's tables are moved to where they are published: who publishes takes them over from who computed them.
+grant transformer to publisher with inherit true, set false;
+
 -- Gives everything to the role that owns its schema, and each role what it may do there. Called after every migration, so
 -- that what a migration makes is nobody's who logs in. A grant that a migration made besides stays.
 create function ops.settle_privileges() returns void language plpgsql set search_path = pg_catalog as
@@ -121,7 +124,8 @@ alter default privileges for role publisher in schema core, mart grant select on
 alter default privileges for role publisher in schema staging, core, mart grant select, insert, update, delete, maintain on tables to privacy;
 set local role transformer;
 alter default privileges in schema build_staging, build_core, build_mart grant select on tables to publisher;
-alter default privileges in schema build_staging, build_core, build_mart grant select, delete, maintain on tables to privacy;
+alter default privileges in schema build_staging, build_core, build_mart grant select, insert, update, delete, maintain on tables to privacy;
+alter default privileges in schema build_core, build_mart grant select on tables to activator;
 reset role;
 
 -- A view keeps the type of a column; staging views are derivations that the next build makes again. Landing owns no view,
