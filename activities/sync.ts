@@ -6,7 +6,7 @@ import type { Project } from "../domain/project.ts";
 import type { StreamReport, SyncProgress, SyncUnitInput } from "../domain/runs.ts";
 import type { Stream } from "../domain/streams.ts";
 import { finishSync } from "../warehouse/landing/finish.ts";
-import { landPage } from "../warehouse/landing/land.ts";
+import { landPages } from "../warehouse/landing/land.ts";
 import { planStream, type StreamPlan } from "../warehouse/landing/plan.ts";
 import { joinShares } from "../warehouse/landing/shares.ts";
 import { beginSync, failSync, type Sync } from "../warehouse/landing/sync.ts";
@@ -16,6 +16,7 @@ import { RowCounter } from "./row-counter.ts";
 import { asReadStream, findSource } from "./plan-sync.ts";
 import { reprocess } from "./reprocess.ts";
 
+/** Two pages are held at a time, one landing, one being read: of 300-byte records, about 100 MB in all. */
 const PAGE_SIZE = 10_000;
 /** A source that gives no page for this long hangs: given up, and tried again. */
 const SILENCE_MS = 10 * 60_000;
@@ -38,12 +39,11 @@ export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput)
       pageSize: PAGE_SIZE,
       ...(input.window && windowField ? { window: { field: windowField, ...input.window } } : {}),
     });
-    for await (const page of withoutSilence(pages, input.source)) {
-      context.cancellationSignal.throwIfAborted();
-      await landPage(pool, vault, sync, page);
+    await landPages(pool, vault, sync, withoutSilence(pages, input.source), async () => {
       counter.advance(sync.counts);
       await report.tell();
-    }
+      context.cancellationSignal.throwIfAborted();
+    });
     if (input.share !== undefined) return [];
     const reports = await finishSync(pool, sync);
     for (const plan of plans) await reprocess(dependencies, plan, "worker");

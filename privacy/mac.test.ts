@@ -3,7 +3,11 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Mac } from "./mac.ts";
 
-const text = fc.oneof(fc.string({ unit: "binary" }), fc.string({ minLength: 5_400, maxLength: 20_000 }), fc.constant("\ud800"));
+const text = fc.oneof(
+  fc.string({ unit: "binary" }),
+  fc.string({ minLength: 5_400, maxLength: 20_000 }),
+  fc.constant("\ud800"),
+);
 
 test("is HMAC-SHA256, cut to 128 bits, of any text under any key, whatever came before", () => {
   fc.assert(

@@ -77,6 +77,8 @@ export function remainColumns(column: string, schema: FieldSchema): { name: stri
   return remains(schema).map(([name, remain]) => ({ name: `${column}_${name}`, type: remain.type }));
 }
 
+const NOTHING: (string | null)[] = [];
+
 /** Loads what the remains of these fields are made with; before it has resolved, `keepRemains` may throw. */
 export async function loadRemains(schemas: readonly FieldSchema[]): Promise<void> {
   if (schemas.some(({ keep }) => keep?.includes("language"))) await loadLanguages();
@@ -89,6 +91,7 @@ export function keepRemains(
   canonical: string | null,
   settings: RemainSettings,
 ): (string | null)[] {
+  if (!schema.keep) return NOTHING;
   return remains(schema).map(([, remain]) => (value === null ? null : remain.of(value, canonical, settings)));
 }
 

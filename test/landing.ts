@@ -5,7 +5,7 @@ import { KeyRing } from "../privacy/keys.ts";
 import type { StreamReport } from "../domain/runs.ts";
 import type { Stream, StreamSchema } from "../domain/streams.ts";
 import { finishSync } from "../warehouse/landing/finish.ts";
-import { landPage, type IncomingPage } from "../warehouse/landing/land.ts";
+import { landPages, type IncomingPage } from "../warehouse/landing/land.ts";
 import { planStream, type StreamPlan } from "../warehouse/landing/plan.ts";
 import { beginSync, type BeginSync } from "../warehouse/landing/sync.ts";
 import { Vault } from "../warehouse/vault.ts";
@@ -93,9 +93,12 @@ export async function syncPages(
     window: null,
     ...options.sync,
   });
-  for (const [index, page] of pages.entries()) {
-    await landPage(pool, vault, sync, { ...page, records: { [stream.name]: page.records }, cursor: { page: index } });
+  async function* read(): AsyncGenerator<IncomingPage> {
+    for (const [index, page] of pages.entries()) {
+      yield { ...page, records: { [stream.name]: page.records }, cursor: { page: index } };
+    }
   }
+  await landPages(pool, vault, sync, read(), async () => undefined);
   const [report] = await finishSync(pool, sync);
   return report as StreamReport;
 }

@@ -107,8 +107,13 @@ export class Vault {
     await this.#read(client, unknown, keys);
     const absent = unknown.filter((token) => !keys.has(token));
     if (absent.length > 0) {
-      await this.#store(client, absent, identifiers);
-      await this.#read(client, absent, keys);
+      await this.#store(client, absent, identifiers, keys);
+      // Another loader has stored the same token first: then its key counts.
+      await this.#read(
+        client,
+        absent.filter((token) => !keys.has(token)),
+        keys,
+      );
     }
     return keys;
   }
@@ -150,8 +155,13 @@ export class Vault {
     }
   }
 
-  /** Another loader may store the same token first; then its key counts, which is why the caller reads again. */
-  async #store(client: pg.ClientBase, tokens: string[], identifiers: ReadonlyMap<string, Identifier>): Promise<void> {
+  /** Stores identifiers under keys of their own; those that were really stored have theirs in `into`. */
+  async #store(
+    client: pg.ClientBase,
+    tokens: string[],
+    identifiers: ReadonlyMap<string, Identifier>,
+    into: Map<string, Buffer>,
+  ): Promise<void> {
     const generation = await currentGeneration(client, this.#encryption);
     const rows = tokens.map((token) => {
       const { kind, canonical, foldedToken } = identifiers.get(token) as Identifier;
@@ -159,17 +169,19 @@ export class Vault {
       return {
         token,
         kind,
+        key,
         foldedToken,
         wrapped: this.#encryption.wrap(key, generation, identifierIdentity(token)),
         sealed: seal(key, identifierIdentity(token), canonical),
       };
     });
-    await client.query(
+    const stored = await client.query<{ token: string }>(
       `insert into vault.identifiers (token, kind, generation, wrapped_key, sealed, folded_token)
        select token, kind, $2, wrapped_key, sealed, folded_token
        from unnest($1::text[], $3::text[], $4::bytea[], $5::bytea[], $6::text[])
          as new (token, kind, wrapped_key, sealed, folded_token)
-       on conflict (token) do nothing`,
+       on conflict (token) do nothing
+       returning token`,
       [
         rows.map((row) => row.token),
         generation,
@@ -179,6 +191,8 @@ export class Vault {
         rows.map((row) => row.foldedToken),
       ],
     );
+    const made = new Map(rows.map(({ token, key }) => [token, key]));
+    for (const { token } of stored.rows) into.set(token, made.get(token) as Buffer);
   }
 
   /** Reads identifiers back, in batches: the canonical form of each token, for the caller's memory only. */

@@ -239,6 +239,48 @@ test("a file that unpacks to 100 MB is read in a heap of 64 MB", async () => {
   expect(stdout).toBe("100000\n");
 });
 
+test("a gzip that unpacks to 200 times its size and more than 256 MB is refused where it goes too far", async () => {
+  const packed = gzipSync(Buffer.alloc(16 * 1024 * 1024, 0x20));
+  await writeFile(join(directory, "bomb.jsonl"), Buffer.concat(Array.from({ length: 40 }, () => packed)));
+  await expect(read("bomb.jsonl")).rejects.toThrow(
+    /^bomb\.jsonl line 1: the gzip data unpack to more than 200 times their size; if that is right, unpack the file/,
+  );
+});
+
+test("what is packed otherwise, or twice, is told as that", async () => {
+  const text = Buffer.from('{"id":1}\n');
+  await writeFile(join(directory, "a.jsonl"), gzipSync(gzipSync(text)));
+  await writeFile(join(directory, "b.jsonl"), Buffer.concat([Buffer.from("PK\x03\x04"), text]));
+  await writeFile(join(directory, "c.jsonl"), Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), text]));
+  await writeFile(join(directory, "d.jsonl"), gzipSync(Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 1])));
+  await expect(read("a.jsonl")).rejects.toThrow("a.jsonl line 1: the gzip data hold gzip data again; unpack it");
+  await expect(read("b.jsonl")).rejects.toThrow("b.jsonl line 1: this is a zip file; unpack it");
+  await expect(read("c.jsonl")).rejects.toThrow("c.jsonl line 1: this is a zstd file; unpack it");
+  await expect(read("d.jsonl")).rejects.toThrow("d.jsonl line 1: the gzip data hold zstd data again; unpack it");
+});
+
+test("a gzip that breaks off is an error with its line, and no page of the file counts it as read", async () => {
+  const packed = gzipSync(Array.from({ length: 20_000 }, (_, id) => `{"id":${id},"x":${Math.sin(id)}}\n`).join(""));
+  await writeFile(join(directory, "a.jsonl"), packed.subarray(0, packed.length >> 1));
+  const cursors: Json[] = [];
+  const reading = async () => {
+    for await (const page of pagesOf("a.jsonl", null, { pageSize: 100 })) cursors.push(page.cursor);
+  };
+  await expect(reading()).rejects.toThrow(/^a\.jsonl line \d+: the gzip data breaks off here; fetch the whole file$/);
+  expect(cursors.length).toBeGreaterThan(0);
+  expect(cursors.every((cursor) => Object.keys((cursor as { files: object }).files).length === 0)).toBe(true);
+});
+
+test("nesting of any depth is a record or a reject, never an end of the sync", async () => {
+  const deep = (levels: number) => `{"id":1,"x":${"[".repeat(levels)}${"]".repeat(levels)}}\n`;
+  await writeFile(join(directory, "a.jsonl"), [10, 1_000, 100_000, 1_000_000].map(deep).join("") + '{"id":2}\n');
+  const { pages, ids } = await read("a.jsonl", null, { pageSize: 100 });
+  const rejects = pages.flatMap((page) => page.rejects ?? []);
+  expect(ids.length + rejects.length).toBe(5);
+  expect([ids[0], ids.at(-1)]).toEqual([1, 2]);
+  expect(rejects.every(({ reason }) => reason === "invalid_json")).toBe(true);
+});
+
 test("a page ends at about 8 MB", async () => {
   await write("a.jsonl", ...Array.from({ length: 30 }, () => `"${"y".repeat(1024 * 1024)}"`));
   const { pages } = await read("a.jsonl", null, { pageSize: 1000 });

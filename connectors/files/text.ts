@@ -6,6 +6,19 @@ import { createDecoder, type Encoding } from "./decode.ts";
 import { fileError, type FoundFile, type Seal } from "./find.ts";
 
 const CHUNK_BYTES = 256 * 1024;
+/**
+ * Deflate packs to a 1,030th at best, tables of text to a tenth, dull ones to a hundredth. What unpacks further, and to
+ * more than this, is most likely meant to fill disks.
+ */
+const MOST_RATIO = 200;
+const TRUSTED_BYTES = 256 * 1024 * 1024;
+
+/** What files may be packed with, by their first bytes. Only gzip is unpacked. */
+const PACKINGS: Record<string, number[]> = {
+  gzip: [0x1f, 0x8b],
+  zip: [0x50, 0x4b, 0x03, 0x04],
+  zstd: [0x28, 0xb5, 0x2f, 0xfd],
+};
 
 export interface OpenFile {
   /** As it was when the file was opened. */
@@ -39,13 +52,23 @@ async function sealOf(handle: FileHandle): Promise<Seal> {
 }
 
 async function* readText(handle: FileHandle, file: FoundFile, encoding: Encoding): AsyncGenerator<string> {
-  const head = Buffer.alloc(2);
-  await handle.read(head, 0, 2, 0).catch((error: unknown) => Promise.reject(fileError(file.name, error)));
-  const isGzip = head[0] === 0x1f && head[1] === 0x8b;
+  const head = Buffer.alloc(4);
+  await handle.read(head, 0, 4, 0).catch((error: unknown) => Promise.reject(fileError(file.name, error)));
+  const isGzip = packingOf(head) === "gzip";
   let decoder: ReturnType<typeof createDecoder> | undefined;
+  let length = 0;
   try {
     for await (const bytes of wholeHead(isGzip ? unpack(readBytes(handle)) : readBytes(handle))) {
-      decoder ??= createDecoder(encoding, bytes, file.name);
+      if (decoder === undefined) {
+        checkPacking(bytes, isGzip, file.name);
+        decoder = createDecoder(encoding, bytes, file.name);
+      }
+      length += bytes.length;
+      if (isGzip && length > TRUSTED_BYTES && length > MOST_RATIO * file.seal[0]) {
+        throw new Rejected(
+          `${file.name} line ${decoder.line}: the gzip data unpack to more than ${MOST_RATIO} times their size; if that is right, unpack the file beforehand`,
+        );
+      }
       yield decoder.decode(bytes);
     }
     if (decoder) yield decoder.end();
@@ -62,6 +85,18 @@ async function* readText(handle: FileHandle, file: FoundFile, encoding: Encoding
   if (size !== file.seal[0] || mtimeMs !== file.seal[1]) {
     throw new Unavailable(`${file.name} changed while it was read; it is read again from its start`);
   }
+}
+
+function packingOf(head: Buffer): string | undefined {
+  return Object.keys(PACKINGS).find((name) => PACKINGS[name]?.every((byte, index) => head[index] === byte));
+}
+
+/** Text begins with none of these bytes; without this, the first that is not UTF-8 would be told, and mislead. */
+function checkPacking(bytes: Buffer, isUnpacked: boolean, name: string): void {
+  const packing = packingOf(bytes);
+  if (packing === undefined) return;
+  const what = isUnpacked ? `the gzip data hold ${packing} data again` : `this is a ${packing} file`;
+  throw new Rejected(`${name} line 1: ${what}; unpack it, or pack it with gzip once`);
 }
 
 async function* readBytes(handle: FileHandle): AsyncGenerator<Buffer> {
@@ -87,7 +122,7 @@ async function* wholeHead(chunks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer
     if (head === null) yield chunk;
     else {
       head = Buffer.concat([head, chunk]);
-      if (head.length < 3) continue;
+      if (head.length < 4) continue;
       yield head;
       head = null;
     }

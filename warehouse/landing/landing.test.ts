@@ -73,6 +73,72 @@ test("records of a versioned stream end in one state, whatever their order, thei
   );
 });
 
+test("what arrives last is current where there is no version, in a first load as in every other, and the rest is history", async () => {
+  const record = fc.record({
+    id: fc.integer({ min: 1, max: 8 }),
+    name: fc.constantFrom("a", "b"),
+    rank: fc.constant(1),
+  });
+  const sync = fc.array(fc.array(record, { minLength: 0, maxLength: 4 }), { minLength: 1, maxLength: 6 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(sync, { minLength: 1, maxLength: 2 }), async (syncs) => {
+      const stream = testStream(products);
+      for (const pages of syncs) {
+        const report = await syncPages(
+          database.pool,
+          vault,
+          stream,
+          pages.map((records) => ({ records })),
+        );
+        expect(report.rowsRead).toBe(pages.flat().length);
+      }
+      const expected = new Map(syncs.flat(2).map(({ id, name }) => [String(id), name]));
+      const { rows } = await database.pool.query<{ id: string; name: string }>(
+        `select id, name from raw.shop__${stream.name} order by id`,
+      );
+      expect(rows).toEqual([...expected].sort().map(([id, name]) => ({ id, name })));
+      const seen = new Map<string, Set<string>>();
+      for (const { id, name } of syncs.flat(2)) seen.set(String(id), (seen.get(String(id)) ?? new Set()).add(name));
+      const { rows: versions } = await database.pool.query<{ id: string; names: number }>(
+        `select id, count(distinct name)::int as names from (select id, name from raw.shop__${stream.name}
+           union all select id, name from raw.shop__${stream.name}__history) as every group by id order by id`,
+      );
+      expect(versions).toEqual([...seen].sort().map(([id, names]) => ({ id, names: names.size })));
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test("a page that can't land stops the sync with its reason, whatever is read meanwhile", async () => {
+  const stream = testStream(products);
+  const reading = async function* () {
+    yield { records: { [stream.name]: [{ id: 1, name: "x", rank: 1 }] }, cursor: 1 };
+    yield { records: { [stream.name]: [{ id: 2, name: "x", rank: 1 }] }, cursor: 2 };
+    throw new Error("the source broke off");
+  };
+  const { planStream } = await import("./plan.ts");
+  const { beginSync } = await import("./sync.ts");
+  const { landPages } = await import("./land.ts");
+  const begin = () =>
+    beginSync(database.pool, vault, {
+      id: "7b1e4b6e-0000-4000-8000-000000000002",
+      kind: "incremental",
+      source: "shop",
+      cursorScope: "stream",
+      plans: [planStream(stream, false, { kinds: [], defaultCountry: null, ageOfConsent: 16 })],
+      window: null,
+    });
+  const overtaken = await begin();
+  const sync = await begin();
+  const nothing = async () => undefined;
+  await expect(landPages(database.pool, vault, sync, reading(), nothing)).rejects.toThrow("the source broke off");
+  // Both pages before have landed, in their order.
+  expect((await begin()).cursor).toBe(2);
+  await expect(landPages(database.pool, vault, overtaken, reading(), nothing)).rejects.toMatchObject({
+    code: "cursor_conflict",
+  });
+});
+
 test("a second sync of the same records writes no row", async () => {
   const stream = testStream(products, { version: "rank" });
   const records = Array.from({ length: 500 }, (_, index) => ({ id: index, name: `n${index}`, rank: 1 }));
@@ -256,6 +322,16 @@ test("a record that breaks its schema is sealed in quarantine with its reason an
   expect(JSON.stringify(rows)).not.toMatch(/canary/);
   const opened = await openQuarantine(database.pool, vault, { source: "shop", stream: stream.name, limit: 10 });
   expect(opened.map(({ received }) => received).join()).toContain("canary@victim.test");
+});
+
+test("a record nested too deep is kept in quarantine as it came", async () => {
+  const stream = testStream({ ...products, properties: { ...products.properties, tree: { type: "object" } } });
+  const tree = JSON.parse(`${'{"a":'.repeat(300)}1${"}".repeat(300)}`) as unknown;
+  const report = await syncPages(database.pool, vault, stream, [{ records: [{ id: 1, name: "x", rank: 1, tree }] }]);
+  expect(report).toMatchObject({ inserted: 0, rejected: 1 });
+  const [kept] = await openQuarantine(database.pool, vault, { source: "shop", stream: stream.name, limit: 1 });
+  expect(kept?.reason).toBe("nested_too_deep");
+  expect(JSON.parse(kept?.received ?? "null")).toEqual({ id: 1, name: "x", rank: 1, tree });
 });
 
 test("a sync stops before its cursor moves when too many records break the schema, and keeps them in quarantine", async () => {

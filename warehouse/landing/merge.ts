@@ -18,9 +18,31 @@ export interface LandingRow {
   isSuperseded: boolean;
 }
 
+const UNIQUE_VIOLATION = "23505";
 const ADDED = ["record_key", "version", "content_hash", "sealed", "owner_token", "reload"];
 /** A COPY buffer is handed over at about this many bytes, so that a page of large values is never one string. */
 const CHUNK = 1 << 18;
+
+/**
+ * Writes rows into the stream's table itself, where none of their records may stand yet: half the work of a merge.
+ * In the order of their keys, else two loaders that bring the same records wait for each other.
+ * @returns false, with nothing written, where one of the records does stand there
+ */
+export async function insertNew(client: pg.ClientBase, plan: StreamPlan, rows: LandingRow[]): Promise<boolean> {
+  const list = [...plan.columns.map(({ name }) => name), ...ADDED].map((name) => quoteName(name)).join(", ");
+  rows.sort((a, b) => (a.recordKey < b.recordKey ? -1 : 1));
+  await client.query("savepoint page");
+  try {
+    const copy = client.query(copyFrom(`copy ${quoteName("raw", plan.table)} (${list}) from stdin`));
+    await pipeline(Readable.from(copyText(rows, false)), copy);
+  } catch (error) {
+    if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
+    await client.query("rollback to savepoint page");
+    return false;
+  }
+  await client.query("release savepoint page");
+  return true;
+}
 
 /**
  * Merges a page's rows in the caller's transaction. Of two versions the greater (reload, version, content_hash) is
@@ -44,7 +66,7 @@ export async function mergeRows(
   );
   const list = columns.map((name) => quoteName(name)).join(", ");
   const copy = client.query(copyFrom(`copy page (${list}, is_superseded) from stdin`));
-  await pipeline(Readable.from(copyText(rows)), copy);
+  await pipeline(Readable.from(copyText(rows, true)), copy);
   const { rows: counts } = await client.query<{ inserted: number; updated: number }>(mergeStatement(plan, columns));
   await client.query("drop table page");
   return counts[0] ?? { inserted: 0, updated: 0 };
@@ -95,13 +117,17 @@ function mergeStatement(plan: StreamPlan, columns: string[]): string {
     from merged`;
 }
 
-/** COPY's text format. */
-function* copyText(rows: LandingRow[]): Generator<Buffer> {
+/**
+ * COPY's text format.
+ * @param tells whether each row says at its end that it is superseded
+ */
+function* copyText(rows: LandingRow[], tells: boolean): Generator<Buffer> {
   let text = "";
   for (const row of rows) {
-    for (const value of row.columns) text += `${copyValue(value)}\t`;
+    for (const value of row.columns) text += value === null ? "\\N\t" : `${copyValue(value)}\t`;
     const sealed = row.sealed === null ? "\\N" : `\\\\x${row.sealed.toString("hex")}`;
-    text += `${row.recordKey}\t${row.version ?? "\\N"}\t${row.contentHash}\t${sealed}\t${copyValue(row.ownerToken)}\t${row.reload}\t${row.isSuperseded}\n`;
+    text += `${row.recordKey}\t${row.version ?? "\\N"}\t${row.contentHash}\t${sealed}\t${row.ownerToken === null ? "\\N" : copyValue(row.ownerToken)}\t${row.reload}`;
+    text += tells ? `\t${row.isSuperseded}\n` : "\n";
     if (text.length > CHUNK) {
       yield Buffer.from(text);
       text = "";
@@ -110,10 +136,10 @@ function* copyText(rows: LandingRow[]): Generator<Buffer> {
   if (text !== "") yield Buffer.from(text);
 }
 
-const ESCAPED = /[\\\n\r\t]/g;
+const ESCAPED = /[\\\n\r\t]/;
+const EVERY_ESCAPED = /[\\\n\r\t]/g;
 const ESCAPES: Record<string, string> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
-function copyValue(value: string | null): string {
-  if (value === null) return "\\N";
-  return value.replace(ESCAPED, (character) => ESCAPES[character] as string);
+function copyValue(value: string): string {
+  return ESCAPED.test(value) ? value.replace(EVERY_ESCAPED, (character) => ESCAPES[character] as string) : value;
 }

@@ -1,9 +1,13 @@
+import { setImmediate } from "node:timers/promises";
 import type { Naming } from "../../privacy/tokens.ts";
 import type { IncomingPage } from "./land.ts";
 import type { StreamPlan } from "./plan.ts";
 import type { Rejected } from "./quarantine.ts";
 import { isRefused, Occurrences, prepareRecord, versionNumber, type Prepared } from "./record.ts";
 import type { Sync } from "./sync.ts";
+
+/** Records that are read at a stretch, some milliseconds. */
+const SLICE = 500;
 
 /** A stream's share of a page, read by its schema. */
 export interface StreamPage {
@@ -20,7 +24,12 @@ export interface StreamPage {
 }
 
 /** Reads a page's records by the stream's schema, cuts them to the sync's window, and finds the newest of each key. */
-export function preparePage(naming: Naming, sync: Sync, plan: StreamPlan, page: IncomingPage): StreamPage {
+export async function preparePage(
+  naming: Naming,
+  sync: Sync,
+  plan: StreamPlan,
+  page: IncomingPage,
+): Promise<StreamPage> {
   const { name } = plan.stream;
   const records = page.records[name] ?? [];
   const occurrences = sync.occurrences.get(name) ?? new Occurrences();
@@ -31,7 +40,9 @@ export function preparePage(naming: Naming, sync: Sync, plan: StreamPlan, page: 
   const isInWindow = windowTest(sync);
   const newest = new Map<string, Prepared>();
   const superseded: Prepared[] = [];
-  for (const record of records) {
+  for (const [index, record] of records.entries()) {
+    // The page before is landing meanwhile: what the database answers is not kept waiting.
+    if (index % SLICE === SLICE - 1) await setImmediate();
     const result = prepareRecord(plan, naming, record, { part: page.part, occurrences });
     if (isRefused(result)) {
       rejected.push({

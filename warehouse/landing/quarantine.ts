@@ -27,9 +27,7 @@ export async function quarantine(
   for (const { plan, reason, pointer, recordKey, received } of rejected) {
     const { source, name } = plan.stream;
     const text =
-      typeof received === "string"
-        ? JSON.stringify(received)
-        : (canonicalJson(received) ?? JSON.stringify("nested too deep"));
+      typeof received === "string" ? JSON.stringify(received) : (canonicalJson(received) ?? deepJson(received));
     const fingerprint = vault.naming.contentHash("quarantine", JSON.stringify([source, name, reason, pointer, text]));
     await client.query(
       `insert into ops.quarantine (source, stream, fingerprint, record_key, reason, pointer, sealed, tokens)
@@ -96,6 +94,15 @@ export async function openQuarantine(
     ...row,
     received: open(key, identity(request.source, request.stream, fingerprint), sealed).toString("utf8"),
   }));
+}
+
+/** What is nested too deep for the stack, too, is told instead of kept. */
+function deepJson(received: Record<string, unknown>): string {
+  try {
+    return JSON.stringify(received);
+  } catch {
+    return JSON.stringify("nested too deep to be kept");
+  }
 }
 
 function identity(source: string, stream: string, fingerprint: string): string {

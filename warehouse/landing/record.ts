@@ -14,9 +14,8 @@ export interface Prepared {
   version: string | null;
   /** Text of each declared field, in the plan's order. */
   values: (string | null)[];
-  source: Record<string, unknown>;
-  /** Names of the fields that no schema declares. */
-  undeclared: string[];
+  /** The fields that no schema declares; null where there are none. */
+  undeclared: Record<string, unknown> | null;
   /** Text of the window's field, or null where the stream has none. */
   window: string | null;
 }
@@ -59,12 +58,12 @@ export function prepareRecord(
   let refused: { reason: string; pointer: string } | undefined;
   for (const field of plan.fields) {
     const parsed = readField(field, Object.hasOwn(record, field.name) ? record[field.name] : undefined);
-    if (parsed instanceof Rejection) {
+    if (typeof parsed !== "string" && parsed !== null) {
       refused ??= { reason: parsed.reason, pointer: pointerTo(field.name) };
       values.push(null);
       continue;
     }
-    const broken = parsed === null ? null : brokenConstraint(field, parsed, record[field.name]);
+    const broken = parsed === null || !field.validate ? null : brokenConstraint(field, parsed, record[field.name]);
     if (broken) refused ??= { reason: broken, pointer: pointerTo(field.name) };
     values.push(parsed);
   }
@@ -73,8 +72,8 @@ export function prepareRecord(
   if (refused) return { ...refused, recordKey: recordKey ?? null };
   if (recordKey === null) return { reason: "missing_key", pointer: keyPointer(plan, keyParts ?? []), recordKey: null };
 
-  const undeclared = Object.keys(record).filter((name) => !plan.fieldIndex.has(name));
-  const undeclaredText = undeclared.length === 0 ? "" : canonicalJson(pick(record, undeclared));
+  const undeclared = undeclaredFields(plan, record);
+  const undeclaredText = undeclared === null ? "" : canonicalJson(undeclared);
   if (undeclaredText === null) return { reason: "nested_too_deep", pointer: "", recordKey: recordKey ?? null };
   const content = JSON.stringify(values) + undeclaredText;
   const contentHash = naming.contentHash(plan.definition, content);
@@ -83,7 +82,6 @@ export function prepareRecord(
     contentHash,
     version: plan.version === null ? null : versionNumber(values[plan.version] ?? null),
     values,
-    source: record,
     undeclared,
     window: plan.window === null ? null : (values[plan.window] ?? null),
   };
@@ -172,6 +170,8 @@ function pointerTo(name: string): string {
   return `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
 }
 
-function pick(record: Record<string, unknown>, names: string[]): Record<string, unknown> {
-  return Object.fromEntries(names.map((name) => [name, record[name]]));
+function undeclaredFields(plan: StreamPlan, record: Record<string, unknown>): Record<string, unknown> | null {
+  let names: string[] | null = null;
+  for (const name of Object.keys(record)) if (!plan.fieldIndex.has(name)) (names ??= []).push(name);
+  return names && Object.fromEntries(names.map((name) => [name, record[name]]));
 }

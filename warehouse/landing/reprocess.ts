@@ -6,7 +6,7 @@ import { recordChange } from "../relation-state.ts";
 import type { Identifier, OpenedIdentifier, Vault } from "../vault.ts";
 import type { StreamPlan } from "./plan.ts";
 import { reread, type LandedRow } from "./reread.ts";
-import { sealSecret, tokenise, type Tokenised } from "./seal.ts";
+import { sealSecret, Tokeniser, type Tokenised } from "./seal.ts";
 
 /** Rows of one transaction: about two seconds of work, during which an erasure waits. */
 const BATCH = 2_000;
@@ -95,13 +95,13 @@ async function rewrite(
     const again = rereadRow(plan, row, opened, streamKey);
     if (again === null) continue;
     valuesRefused += again.refused;
-    const found = new Map<string, Identifier>();
-    const tokenised = tokenise(plan, vault.naming, again.prepared, found);
+    const tokeniser = new Tokeniser(plan, vault.naming);
+    const tokenised = tokeniser.tokenise(again.prepared);
     // What stands is never emptied: a value may be gone from the vault, or have been made of what no longer is.
     const columns = tokenised.columns.map((text, index) => text ?? row.columns[index] ?? null);
     const isSame = columns.every((text, index) => text === row.columns[index]) && tokenised.secret === again.secret;
     if (isSame && tokenised.ownerToken === row.ownerToken) continue;
-    for (const [token, identifier] of found) identifiers.set(token, identifier);
+    for (const [token, identifier] of tokeniser.identifiers) identifiers.set(token, identifier);
     changed.push({ ...tokenised, columns, ownerToken: tokenised.ownerToken ?? row.ownerToken });
   }
   const keys = await vault.identifierKeys(client, identifiers);

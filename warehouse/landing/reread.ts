@@ -67,9 +67,9 @@ export function reread(
     return column === null || !field.schema.personal ? column : valueOf(column);
   });
   const { recordKey, contentHash, version } = row;
-  const names = Object.keys(undeclared);
+  const rest = Object.keys(undeclared).length === 0 ? null : undeclared;
   return {
-    prepared: { recordKey, contentHash, version, values, source: undeclared, undeclared: names, window: null },
+    prepared: { recordKey, contentHash, version, values, undeclared: rest, window: null },
     secret,
     refused,
   };

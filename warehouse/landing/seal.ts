@@ -6,6 +6,7 @@ import { scrub, type Replace } from "../../privacy/scrubber.ts";
 import { seal } from "../../privacy/sealing.ts";
 import type { Naming } from "../../privacy/tokens.ts";
 import { parseJson } from "../../domain/json.ts";
+import type { PersonalKind } from "../../domain/streams.ts";
 import type { Identifier } from "../vault.ts";
 import type { FieldPlan, StreamPlan } from "./plan.ts";
 import { referencedKey, type Prepared } from "./record.ts";
@@ -22,55 +23,92 @@ export interface Tokenised {
   secret: string | null;
 }
 
-/** Replaces identifiers by tokens, keeps the remains, and sets the other personal fields apart. */
-export function tokenise(
-  plan: StreamPlan,
-  naming: Naming,
-  prepared: Prepared,
-  found: Map<string, Identifier>,
-): Tokenised {
-  const columns: (string | null)[] = [];
-  const personal: Record<string, unknown> = {};
-  let owner: { token: string; rank: number } | null = null;
-  const remember = (kind: string, canonical: string, isEmail = kind === "email"): string => {
-    const token = naming.token(kind, canonical);
-    if (!found.has(token)) {
-      found.set(token, {
-        kind,
-        canonical,
-        foldedToken: isEmail ? naming.token(foldedKind(kind), foldEmail(canonical)) : null,
-      });
+/** An identifier's field as it was read before: its token, or null where the value can't be one, and its remains. */
+interface Known {
+  token: string | null;
+  remains: (string | null)[];
+}
+
+/**
+ * Makes tokenised records of a page's: identifiers become tokens, remains stay, other personal fields are set apart.
+ * What repeats in a page (events of one visit) is normalised and named once.
+ */
+export class Tokeniser {
+  /** By token, the identifiers found so far. */
+  readonly identifiers = new Map<string, Identifier>();
+  readonly #plan: StreamPlan;
+  readonly #naming: Naming;
+  /** By field, by value. */
+  readonly #known: Map<string, Known>[];
+
+  constructor(plan: StreamPlan, naming: Naming) {
+    this.#plan = plan;
+    this.#naming = naming;
+    this.#known = plan.fields.map(() => new Map());
+  }
+
+  tokenise(prepared: Prepared): Tokenised {
+    const plan = this.#plan;
+    const columns: (string | null)[] = [];
+    let personal: Record<string, unknown> | null = null;
+    let ownerToken: string | null = null;
+    let ownerRank = Number.POSITIVE_INFINITY;
+    for (let index = 0; index < plan.fields.length; index += 1) {
+      const field = plan.fields[index] as FieldPlan;
+      const text = prepared.values[index] ?? null;
+      const { personal: kind, identifier } = field.schema;
+      if (!kind) {
+        columns.push(text === null ? null : openText(plan, field, text, this.#remember));
+        continue;
+      }
+      let token: string | null = null;
+      if (identifier && text !== null) {
+        const known = this.#identifier(index, field, kind, identifier, text);
+        token = known.token;
+        columns.push(token, ...known.remains);
+        const rank = plan.kindOrder.get(identifier) ?? plan.kindOrder.size;
+        if (token !== null && rank < ownerRank) [ownerToken, ownerRank] = [token, rank];
+      } else {
+        if (identifier) columns.push(null);
+        columns.push(...keepRemains(field.schema, text, null, plan));
+      }
+      // An identifier whose value can't be one (an e-mail without @) has no token, so it must be sealed not to be lost.
+      if (text !== null && token === null) (personal ??= {})[field.name] = text;
+    }
+    for (const { name, fields } of plan.matchKeys) {
+      const parts = fields.map((index) =>
+        normaliseMatchPart(plan.fields[index]?.schema.personal, prepared.values[index] ?? "", plan.defaultCountry),
+      );
+      columns.push(parts.includes("") ? null : this.#naming.token(name, parts.join("\0")));
+    }
+    for (const { reference, fields } of plan.references) {
+      columns.push(referencedKey(plan, this.#naming, reference.stream, fields, prepared));
+    }
+    return { prepared, columns, ownerToken, secret: secretOf(personal, prepared.undeclared) };
+  }
+
+  #identifier(index: number, field: FieldPlan, kind: PersonalKind, identifier: string, text: string): Known {
+    const values = this.#known[index] as Map<string, Known>;
+    let known = values.get(text);
+    if (!known) {
+      const canonical = normaliseIdentifier(kind, text, this.#plan.defaultCountry);
+      known = {
+        token: canonical === null ? null : this.#remember(identifier, canonical, kind === "email"),
+        remains: keepRemains(field.schema, text, canonical, this.#plan),
+      };
+      values.set(text, known);
+    }
+    return known;
+  }
+
+  readonly #remember = (kind: string, canonical: string, isEmail = kind === "email"): string => {
+    const token = this.#naming.token(kind, canonical);
+    if (!this.identifiers.has(token)) {
+      const foldedToken = isEmail ? this.#naming.token(foldedKind(kind), foldEmail(canonical)) : null;
+      this.identifiers.set(token, { kind, canonical, foldedToken });
     }
     return token;
   };
-  for (const [index, field] of plan.fields.entries()) {
-    const text = prepared.values[index] ?? null;
-    const { personal: kind, identifier } = field.schema;
-    if (!kind) {
-      columns.push(text === null ? null : openText(plan, field, text, remember));
-      continue;
-    }
-    const canonical = identifier && text !== null ? normaliseIdentifier(kind, text, plan.defaultCountry) : null;
-    if (identifier) {
-      const token = canonical === null ? null : remember(identifier, canonical, kind === "email");
-      columns.push(token);
-      const rank = plan.kindOrder.get(identifier) ?? plan.kindOrder.size;
-      if (token !== null && (owner === null || rank < owner.rank)) owner = { token, rank };
-    }
-    // An identifier whose value can't be one (an e-mail without @) has no token, so it must be sealed not to be lost.
-    if (text !== null && canonical === null) personal[field.name] = text;
-    columns.push(...keepRemains(field.schema, text, canonical, plan));
-  }
-  for (const { name, fields } of plan.matchKeys) {
-    const parts = fields.map((index) =>
-      normaliseMatchPart(plan.fields[index]?.schema.personal, prepared.values[index] ?? "", plan.defaultCountry),
-    );
-    columns.push(parts.includes("") ? null : naming.token(name, parts.join("\0")));
-  }
-  for (const { reference, fields } of plan.references) {
-    columns.push(referencedKey(plan, naming, reference.stream, fields, prepared));
-  }
-  return { prepared, columns, ownerToken: owner?.token ?? null, secret: secretOf(personal, prepared) };
 }
 
 /** Seals what was set apart, bound to its row. */
@@ -85,12 +123,11 @@ export function rowIdentity(table: string, recordKey: string, contentHash: strin
   return `raw.${table}:${recordKey}:${contentHash}`;
 }
 
-function secretOf(personal: Record<string, unknown>, { undeclared, source }: Prepared): string | null {
-  const isPersonal = Object.keys(personal).length > 0;
-  if (!isPersonal && undeclared.length === 0) return null;
+function secretOf(personal: Record<string, unknown> | null, undeclared: Prepared["undeclared"]): string | null {
+  if (personal === null && undeclared === null) return null;
   const secret: Record<string, unknown> = {};
-  if (isPersonal) secret["personal"] = personal;
-  if (undeclared.length > 0) secret["undeclared"] = Object.fromEntries(undeclared.map((name) => [name, source[name]]));
+  if (personal !== null) secret["personal"] = personal;
+  if (undeclared !== null) secret["undeclared"] = undeclared;
   return canonicalJson(secret);
 }
 

@@ -3,7 +3,7 @@ import type { StreamCounts, SyncUnitInput } from "../../domain/runs.ts";
 import type { Json } from "../../domain/streams.ts";
 import { CodedError } from "../../domain/errors.ts";
 import { loadRemains } from "../../privacy/remains.ts";
-import { inTransaction } from "../database.ts";
+import { inTransaction, quoteName } from "../database.ts";
 import type { Vault } from "../vault.ts";
 import { readCounts, readShareCounts } from "./counts.ts";
 import { cursorNameOf, openCursor } from "./cursor.ts";
@@ -26,6 +26,8 @@ export interface Sync {
   /** The cursor's position that this process knows: moved by compare-and-set, so that a fenced-off attempt can't go on. */
   position: number;
   cursor: Json | null;
+  /** Streams whose next page is taken to hold nothing but new records, since the table is empty or the last page did. */
+  expectsNew: Set<string>;
   /** By stream, over all attempts. */
   counts: Map<string, StreamCounts>;
   window: { from?: string; to?: string } | null;
@@ -112,10 +114,20 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
       occurrences: new Map(request.plans.map((plan) => [plan.stream.name, new Occurrences()])),
       position: Number(row.position),
       cursor: openCursor(key, request.source, cursorName, row.sealed),
+      expectsNew: await emptyTables(client, request.plans),
       counts,
       window: request.window,
     };
   });
+}
+
+async function emptyTables(client: pg.ClientBase, plans: StreamPlan[]): Promise<Set<string>> {
+  const empty = new Set<string>();
+  for (const plan of plans) {
+    const { rows } = await client.query(`select from ${quoteName("raw", plan.table)} limit 1`);
+    if (rows.length === 0) empty.add(plan.stream.name);
+  }
+  return empty;
 }
 
 /** Writes a page's audit line, and adds it to the sync's counts. */

@@ -197,11 +197,21 @@ function parseNested(value: unknown, type: "object" | "array", textual: boolean)
  * U+0000 and lone surrogates are rejected, since jsonb holds neither.
  */
 function jsonText(value: unknown): Parsed {
-  let flaw: Rejection | null = null;
-  const text = canonicalJson(value, (string) => {
-    const checked = checkText(string);
-    if (checked instanceof Rejection) flaw ??= checked;
-    return string;
-  });
-  return flaw ?? text ?? TOO_DEEP;
+  const text = canonicalJson(value);
+  if (text === null) return TOO_DEEP;
+  // Both are written as escapes; so are control characters, which jsonb holds.
+  return text.includes("\\u") ? (jsonFlaw(value) ?? text) : text;
+}
+
+function jsonFlaw(value: unknown): Rejection | null {
+  if (typeof value === "string") {
+    const checked = checkText(value);
+    return checked instanceof Rejection ? checked : null;
+  }
+  if (typeof value !== "object" || value === null) return null;
+  for (const [key, member] of Object.entries(value)) {
+    const flaw = jsonFlaw(key) ?? jsonFlaw(member);
+    if (flaw) return flaw;
+  }
+  return null;
 }

@@ -1,0 +1,141 @@
+import type pg from "pg";
+import type { StreamCounts } from "../../domain/runs.ts";
+import { scrub } from "../../privacy/scrubber.ts";
+import { quoteName } from "../database.ts";
+import { recordChange } from "../relation-state.ts";
+import type { Vault } from "../vault.ts";
+import { NO_COUNTS } from "./counts.ts";
+import { insertNew, mergeRows, type LandingRow } from "./merge.ts";
+import type { StreamPage } from "./page.ts";
+import type { StreamPlan } from "./plan.ts";
+import type { Prepared } from "./record.ts";
+import { sealSecret, Tokeniser } from "./seal.ts";
+import type { Sync } from "./sync.ts";
+
+export interface Landed {
+  plan: StreamPage["plan"];
+  counts: StreamCounts;
+  /** Data keys to remember once the transaction has committed. */
+  keys: Map<string, Buffer>;
+}
+
+/**
+ * Lands a stream's share of a page in the caller's transaction. Where the page before held nothing but new records (a
+ * first load), this one is taken for the same: written without a look at what stands there, and with it if that fails.
+ */
+export async function landStream(
+  pool: pg.Pool,
+  client: pg.ClientBase,
+  vault: Vault,
+  sync: Sync,
+  page: StreamPage,
+): Promise<Landed> {
+  const { plan, current, superseded } = page;
+  const { name } = plan.stream;
+  let sealed: Sealed | null = null;
+  let result: { inserted: number; updated: number; unchanged: number } | null = null;
+  if (sync.expectsNew.has(name) && current.length > 0 && superseded.length === 0) {
+    sealed = await sealRecords(pool, client, vault, sync, plan, current, []);
+    if (await insertNew(client, plan, sealed.rows)) result = { inserted: current.length, updated: 0, unchanged: 0 };
+  }
+  if (!sealed || !result) {
+    const { changed, unchanged } = await leaveOutUnchanged(client, page);
+    sealed = await sealRecords(pool, client, vault, sync, plan, changed, superseded);
+    result = { ...(await mergeRows(client, plan, sealed.rows)), unchanged };
+  }
+  if (current.length > 0 && result.inserted === current.length) sync.expectsNew.add(name);
+  else sync.expectsNew.delete(name);
+  await countUndeclared(client, vault, plan, sealed.undeclared);
+  if (plan.stream.mode === "snapshot") await recordSeen(client, sync, page);
+  if (result.inserted + result.updated > 0) await recordChange(client, `raw.${plan.table}`);
+  const counts = { ...NO_COUNTS, ...result, pages: 1, rowsRead: page.read, rejected: page.rejected.length };
+  return { plan, keys: sealed.keys, counts };
+}
+
+interface Sealed {
+  rows: LandingRow[];
+  keys: Map<string, Buffer>;
+  /** How many of the records have each undeclared field. */
+  undeclared: Map<string, number>;
+}
+
+async function sealRecords(
+  pool: pg.Pool,
+  client: pg.ClientBase,
+  vault: Vault,
+  sync: Sync,
+  plan: StreamPlan,
+  changed: Prepared[],
+  superseded: Prepared[],
+): Promise<Sealed> {
+  const tokeniser = new Tokeniser(plan, vault.naming);
+  const undeclared = new Map<string, number>();
+  const tokenised = [...changed, ...superseded].map((prepared) => {
+    for (const name of Object.keys(prepared.undeclared ?? {})) undeclared.set(name, (undeclared.get(name) ?? 0) + 1);
+    return tokeniser.tokenise(prepared);
+  });
+  const keys = await vault.identifierKeys(client, tokeniser.identifiers);
+  const streamKey = await vault.purposeKey(pool, `stream:${plan.stream.source}.${plan.stream.name}`);
+  const reload = sync.reload.get(plan.stream.name) ?? 1;
+  const rows = tokenised.map((row, index): LandingRow => ({
+    columns: row.columns,
+    recordKey: row.prepared.recordKey,
+    version: row.prepared.version,
+    contentHash: row.prepared.contentHash,
+    sealed: sealSecret(plan, row, row.ownerToken === null ? streamKey : (keys.get(row.ownerToken) as Buffer)),
+    ownerToken: row.ownerToken,
+    reload,
+    isSuperseded: index >= changed.length,
+  }));
+  return { rows, keys, undeclared };
+}
+
+/** Parts a page's records into those that may change the table, and the count of those that stand there already. */
+async function leaveOutUnchanged(
+  client: pg.ClientBase,
+  { plan, current }: StreamPage,
+): Promise<{ changed: Prepared[]; unchanged: number }> {
+  if (current.length === 0) return { changed: [], unchanged: 0 };
+  const { rows } = await client.query<{ record_key: string; content_hash: string }>(
+    `select record_key, content_hash from ${quoteName("raw", plan.table)} where record_key = any($1::uuid[]) and deleted_at is null`,
+    [uuidArray(current.map(({ recordKey }) => recordKey))],
+  );
+  const standing = new Map(rows.map((row) => [row.record_key, row.content_hash]));
+  const changed = current.filter(({ recordKey, contentHash }) => standing.get(recordKey) !== contentHash);
+  return { changed, unchanged: current.length - changed.length };
+}
+
+async function recordSeen(client: pg.ClientBase, sync: Sync, page: StreamPage): Promise<void> {
+  const keys = [...page.current.map(({ recordKey }) => recordKey), ...page.rejectedKeys];
+  await client.query(
+    "insert into ops.snapshot_keys (sync_id, source, stream, record_key) select $1, $2, $3, unnest($4::uuid[]) on conflict do nothing",
+    [sync.id, sync.source, page.plan.stream.name, uuidArray(keys)],
+  );
+}
+
+/** The text of an array of uuids, which need no quoting one by one. */
+function uuidArray(keys: string[]): string {
+  return `{${keys.join(",")}}`;
+}
+
+/** A field's name can hold an e-mail too, so it is scrubbed like any open string. */
+async function countUndeclared(
+  client: pg.ClientBase,
+  vault: Vault,
+  plan: StreamPage["plan"],
+  counts: Map<string, number>,
+): Promise<void> {
+  if (counts.size === 0) return;
+  const names = [...counts.keys()].map((name) =>
+    scrub(name.replaceAll("\0", "").toWellFormed().slice(0, 1000), (kind, value) =>
+      vault.naming.token(kind, value),
+    ).slice(0, 200),
+  );
+  await client.query(
+    `insert into ops.undeclared_fields (source, stream, field, records)
+     select $1, $2, field, sum(records) from unnest($3::text[], $4::bigint[]) as new (field, records) group by field order by field
+     on conflict (source, stream, field) do update
+       set records = ops.undeclared_fields.records + excluded.records, last_seen_at = now()`,
+    [plan.stream.source, plan.stream.name, names, [...counts.values()]],
+  );
+}
