@@ -16,7 +16,7 @@ import { RowCounter } from "./row-counter.ts";
 import { asReadStream, findSource } from "./plan-sync.ts";
 import { reprocess } from "./reprocess.ts";
 
-/** Two pages are held at a time, one landing, one being read: of 300-byte records, about 100 MB in all. */
+/** Two pages are held at a time: one landing, one being read. */
 const PAGE_SIZE = 10_000;
 /** A source that gives no page for this long hangs: given up, and tried again. */
 const SILENCE_MS = 10 * 60_000;
