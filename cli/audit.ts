@@ -10,7 +10,7 @@ import { withSession, type GlobalOptions } from "./session.ts";
 const HEAD_FILE = "audit.head";
 
 export function registerAudit(program: Command): void {
-  const audit = program.command("audit").description("who did what to whom, and why: insert-only and chained");
+  const audit = program.command("audit");
   audit
     .command("verify")
     .description("recompute the chain, and name the first line that is not as it was written")

@@ -13,7 +13,6 @@ const SELECT = "models to take: fct_orders, +fct_orders (with what it reads), fc
 export function registerBuild(program: Command): void {
   program
     .command("build")
-    .description("compute the models that have work, check them, and publish them at once")
     .option("--select <models...>", SELECT)
     .option("--full", "compute every model, also those without work")
     .action(async (options: BuildInput, command: Command) => {
@@ -34,7 +33,6 @@ export function registerBuild(program: Command): void {
     });
   program
     .command("plan")
-    .description("show what a build would compute, and why, without doing it")
     .option("--select <models...>", SELECT)
     .option("--full", "as if every model had to be computed")
     .action(async (options: BuildInput, command: Command) => {
@@ -48,29 +46,26 @@ export function registerBuild(program: Command): void {
         );
       });
     });
-  program
-    .command("check")
-    .description("run every check against the published mart")
-    .action(async (_options: unknown, command: Command) => {
-      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
-        const results = await runChecks(session.pool, await session.graph());
-        printRows(
-          results.map(({ name, severity, rows, sentence }) => ({
-            check: name,
-            severity,
-            "rows that break it": rows,
-            holds: sentence,
-          })),
-          { json: session.json, empty: "The project has no checks." },
+  program.command("check").action(async (_options: unknown, command: Command) => {
+    await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
+      const results = await runChecks(session.pool, await session.graph());
+      printRows(
+        results.map(({ name, severity, rows, sentence }) => ({
+          check: name,
+          severity,
+          "rows that break it": rows,
+          holds: sentence,
+        })),
+        { json: session.json, empty: "The project has no checks." },
+      );
+      const failed = results.filter(({ severity, rows }) => severity === "error" && rows > 0);
+      if (failed.length > 0) {
+        throw new UserError(
+          `${failed.length} of ${results.length} checks failed: ${failed.map(({ name, file }) => `${name} (${file})`).join(", ")}`,
         );
-        const failed = results.filter(({ severity, rows }) => severity === "error" && rows > 0);
-        if (failed.length > 0) {
-          throw new UserError(
-            `${failed.length} of ${results.length} checks failed: ${failed.map(({ name, file }) => `${name} (${file})`).join(", ")}`,
-          );
-        }
-      });
+      }
     });
+  });
 }
 
 function printBuild(report: BuildReport, json: boolean): void {

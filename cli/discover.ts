@@ -12,7 +12,6 @@ const PATIENCE_MS = 120_000;
 export function registerDiscover(program: Command): void {
   program
     .command("discover")
-    .description("propose streams, schemas, keys and personal labels for a source that miette.yaml declares")
     .argument("<source>")
     .option("--write", "write them into the project; nothing that is there is overwritten")
     .action(async (name: string, options: { write?: boolean }, command: Command) => {

@@ -17,22 +17,19 @@ interface Finding {
 }
 
 export function registerDoctor(program: Command): void {
-  program
-    .command("doctor")
-    .description("what is wrong with the set-up, and how to mend it")
-    .action(async (_options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<GlobalOptions>();
-      const settings = settingsOf(options);
-      const findings = [
-        await examine("Node", async () => nodeVersion()),
-        await examine("home", () => homeFolder(settings)),
-        ...(await examineRunning(options)),
-      ];
-      if (options.json) console.log(JSON.stringify(findings));
-      else
-        for (const { what, isWell, detail } of findings) console.log(`${isWell ? "well" : "BAD "}  ${what}: ${detail}`);
-      if (findings.some(({ isWell }) => !isWell)) process.exitCode = 2;
-    });
+  program.command("doctor").action(async (_options: unknown, command: Command) => {
+    const options = command.optsWithGlobals<GlobalOptions>();
+    const settings = settingsOf(options);
+    const findings = [
+      await examine("Node", async () => nodeVersion()),
+      await examine("home", () => homeFolder(settings)),
+      ...(await examineRunning(options)),
+    ];
+    if (options.json) console.log(JSON.stringify(findings));
+    else
+      for (const { what, isWell, detail } of findings) console.log(`${isWell ? "well" : "BAD "}  ${what}: ${detail}`);
+    if (findings.some(({ isWell }) => !isWell)) process.exitCode = 2;
+  });
 }
 
 /** What can be seen only with the servers up: they themselves, the project, the key, and each source. */

@@ -21,7 +21,6 @@ interface GenerateOptions {
 export function registerGenerate(program: Command): void {
   program
     .command("generate")
-    .description("make a project with seeded data of any size, or add changed and new records to one made before")
     .argument("<directory>", "a folder that is empty or not there yet; with --changed or --added, one made before")
     .option("--events <count>", `web events (default: ${DEFAULTS.events})`, wholeNumber("--events"))
     .option("--orders <count>", `orders, with their lines (default: ${DEFAULTS.orders})`, wholeNumber("--orders"))

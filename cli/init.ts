@@ -36,7 +36,6 @@ export async function initProject(directory: string): Promise<string[]> {
 export function registerInit(program: Command): void {
   program
     .command("init")
-    .description("make a new project: miette.yaml, an example source with its schemas and staging models")
     .argument("<directory>", "a folder that is empty or not there yet")
     .action(async (directory: string, _options: object, command: Command) => {
       const paths = await initProject(directory);

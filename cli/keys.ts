@@ -9,7 +9,7 @@ import { withSession, type GlobalOptions } from "./session.ts";
 import { runWorkflow } from "./workflow.ts";
 
 export function registerKeys(program: Command): void {
-  const keys = program.command("keys").description("the generations of the keys that wrap all others");
+  const keys = program.command("keys");
   keys
     .command("status")
     .description("the generations, and how many keys each wraps")

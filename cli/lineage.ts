@@ -6,7 +6,6 @@ import { withSession, type GlobalOptions } from "./session.ts";
 export function registerLineage(program: Command): void {
   program
     .command("lineage")
-    .description("what a relation or a column is made of, and what is made of it")
     .argument("<name>", "mart.fct_orders, fct_orders, or mart.fct_orders.amount")
     .action(async (name: string, _options: unknown, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {

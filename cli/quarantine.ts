@@ -5,7 +5,7 @@ import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
 
 export function registerQuarantine(program: Command): void {
-  const quarantine = program.command("quarantine").description("records that break their schema");
+  const quarantine = program.command("quarantine");
   quarantine
     .command("list")
     .description("count them by stream, reason and place")

@@ -9,7 +9,6 @@ import { withSession, type GlobalOptions, type Session } from "./session.ts";
 export function registerReport(program: Command): void {
   program
     .command("report")
-    .description("write the report: one HTML file, to look at, to send, to print")
     .option("--out <file>", "the file to write (default: reports/PROJECT.html in the home)")
     .addOption(new Option("--language <language>", "shown first; the page holds both").choices(LANGUAGES).default("en"))
     .action(async (options: { out?: string; language: Language }, command: Command) => {

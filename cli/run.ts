@@ -9,7 +9,6 @@ import { runWorkflow } from "./workflow.ts";
 export function registerRun(program: Command): void {
   program
     .command("run")
-    .description("one run of the pipeline: sync every source, build the models, check them")
     .option("--full", "read every source again, from the start")
     .action(async (options: { full?: boolean }, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {

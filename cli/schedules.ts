@@ -89,7 +89,7 @@ async function listOwn(client: Client): Promise<ScheduleSummary[]> {
 }
 
 export function registerSchedules(program: Command): void {
-  const schedules = program.command("schedules").description("what runs when, in Temporal");
+  const schedules = program.command("schedules");
   schedules
     .command("apply")
     .description("make the schedules of miette.yaml true in Temporal")

@@ -11,7 +11,6 @@ import { runWorkflow } from "./workflow.ts";
 export function registerSchema(program: Command): void {
   program
     .command("schema")
-    .description("fields that no schema declares, and so are sealed")
     .command("accept")
     .description("declare a field, in the stream's schema and for the records that landed before")
     .argument("<source>")

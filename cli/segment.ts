@@ -8,7 +8,7 @@ import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions, type Session } from "./session.ts";
 
 export function registerSegment(program: Command): void {
-  const segment = program.command("segment").description("sets of customers, one file of sql/segments each");
+  const segment = program.command("segment");
   segment
     .command("list")
     .description("every segment with its size in the mart as it was published last")

@@ -9,71 +9,66 @@ import { withSession, type GlobalOptions } from "./session.ts";
 import { readAllWaiting, readLastFailure } from "./workflow-state.ts";
 
 export function registerStatus(program: Command): void {
-  program
-    .command("status")
-    .description("where the servers, each stream and the mart stand")
-    .action(async (_options: unknown, command: Command) => {
-      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
-        const servers = await stackStatus(session.settings.home);
-        const fresh = new Map(
-          (await streamFreshness(session.pool, session.project.freshness)).map((each) => [
-            `${each.source}.${each.stream}`,
-            each,
-          ]),
+  program.command("status").action(async (_options: unknown, command: Command) => {
+    await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
+      const servers = await stackStatus(session.settings.home);
+      const fresh = new Map(
+        (await streamFreshness(session.pool, session.project.freshness)).map((each) => [
+          `${each.source}.${each.stream}`,
+          each,
+        ]),
+      );
+      const alerts = await openAlerts(session.pool);
+      const landed = new Map((await streamStatus(session.pool)).map((each) => [`${each.source}.${each.stream}`, each]));
+      const reasons = new Map<string, string | null>();
+      for (const { source, errorCode } of landed.values()) {
+        if (errorCode && !reasons.has(source)) reasons.set(source, await readLastFailure(session.client, source));
+      }
+      const streams = session.project.sources.flatMap(({ name, streams: declared }) =>
+        declared.map((stream) => {
+          const known = landed.get(`${name}.${stream.name}`);
+          return {
+            stream: `${name}.${stream.name}`,
+            status: known?.status ?? "never synced",
+            "last sync": known?.lastSyncAt ?? null,
+            freshness: freshnessOf(fresh.get(`${name}.${stream.name}`)),
+            read: known?.rowsRead ?? 0,
+            landed: (known?.inserted ?? 0) + (known?.updated ?? 0),
+            quarantined: known?.rejected ?? 0,
+            problem: known?.errorCode ? problemOf(known.errorCode, reasons.get(name)) : (known?.notice ?? null),
+          };
+        }),
+      );
+      const waiting = await readAllWaiting(session.client);
+      const undeclared = await undeclaredFields(session.pool);
+      const mart = await martCounts(session.pool);
+      if (session.json) return console.log(JSON.stringify({ servers, streams, waiting, alerts, undeclared, mart }));
+      if (servers) {
+        const running = servers.services.map(
+          ({ name, pid, restarts }) => `${name} (pid ${pid}${restarts ? `, restarted ${restarts}×` : ""})`,
         );
-        const alerts = await openAlerts(session.pool);
-        const landed = new Map(
-          (await streamStatus(session.pool)).map((each) => [`${each.source}.${each.stream}`, each]),
-        );
-        const reasons = new Map<string, string | null>();
-        for (const { source, errorCode } of landed.values()) {
-          if (errorCode && !reasons.has(source)) reasons.set(source, await readLastFailure(session.client, source));
-        }
-        const streams = session.project.sources.flatMap(({ name, streams: declared }) =>
-          declared.map((stream) => {
-            const known = landed.get(`${name}.${stream.name}`);
-            return {
-              stream: `${name}.${stream.name}`,
-              status: known?.status ?? "never synced",
-              "last sync": known?.lastSyncAt ?? null,
-              freshness: freshnessOf(fresh.get(`${name}.${stream.name}`)),
-              read: known?.rowsRead ?? 0,
-              landed: (known?.inserted ?? 0) + (known?.updated ?? 0),
-              quarantined: known?.rejected ?? 0,
-              problem: known?.errorCode ? problemOf(known.errorCode, reasons.get(name)) : (known?.notice ?? null),
-            };
-          }),
-        );
-        const waiting = await readAllWaiting(session.client);
-        const undeclared = await undeclaredFields(session.pool);
-        const mart = await martCounts(session.pool);
-        if (session.json) return console.log(JSON.stringify({ servers, streams, waiting, alerts, undeclared, mart }));
-        if (servers) {
-          const running = servers.services.map(
-            ({ name, pid, restarts }) => `${name} (pid ${pid}${restarts ? `, restarted ${restarts}×` : ""})`,
-          );
-          console.log(`Running: ${running.join(", ")}\n`);
-        }
-        printRows(streams, { json: false, empty: "The project declares no stream." });
-        for (const { workflowId, reason } of waiting) console.log(`\n${workflowId} waits, and tries again: ${reason}`);
-        if (alerts.length > 0) {
-          console.log("\nWhat needs a person:");
-          for (const alert of alerts) console.log(`${alert.state}  ${alertText(alert)} (since ${alert.since})`);
-        }
-        if (undeclared.length > 0) {
-          console.log("\nFields that no schema declares, sealed until one does:");
-          printRows(
-            undeclared.map(({ source, stream, field, records }) => ({ stream: `${source}.${stream}`, field, records })),
-            { json: false, empty: "" },
-          );
-        }
-        console.log("");
+        console.log(`Running: ${running.join(", ")}\n`);
+      }
+      printRows(streams, { json: false, empty: "The project declares no stream." });
+      for (const { workflowId, reason } of waiting) console.log(`\n${workflowId} waits, and tries again: ${reason}`);
+      if (alerts.length > 0) {
+        console.log("\nWhat needs a person:");
+        for (const alert of alerts) console.log(`${alert.state}  ${alertText(alert)} (since ${alert.since})`);
+      }
+      if (undeclared.length > 0) {
+        console.log("\nFields that no schema declares, sealed until one does:");
         printRows(
-          mart.map(({ relation, rows }) => ({ relation, rows })),
-          { json: false, empty: "The mart is empty; miette run fills it." },
+          undeclared.map(({ source, stream, field, records }) => ({ stream: `${source}.${stream}`, field, records })),
+          { json: false, empty: "" },
         );
-      });
+      }
+      console.log("");
+      printRows(
+        mart.map(({ relation, rows }) => ({ relation, rows })),
+        { json: false, empty: "The mart is empty; miette run fills it." },
+      );
     });
+  });
 }
 
 /** The code, and what the source's last failed sync said, which may have been another stream's. */

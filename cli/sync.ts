@@ -9,7 +9,6 @@ import { runWorkflow } from "./workflow.ts";
 export function registerSync(program: Command): void {
   program
     .command("sync")
-    .description("land what is new: of all sources, of one, or of one stream")
     .argument("[source]", "SOURCE or SOURCE.STREAM; without it, all sources")
     .option("--full", "read everything again, from the start")
     .option("--from <time>", "backfill from this ISO 8601 date or time on (by each stream's window field)")

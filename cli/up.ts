@@ -11,7 +11,6 @@ import { runWorkflow } from "./workflow.ts";
 export function registerUp(program: Command): void {
   program
     .command("start")
-    .description("bring everything up, run the pipeline, and stay up until Ctrl-C")
     .option("--once", "run the pipeline and exit")
     .action(async (options: { once?: boolean }, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
@@ -32,7 +31,6 @@ export function registerUp(program: Command): void {
     });
   program
     .command("up")
-    .description("bring the servers and the worker up, and stay until Ctrl-C")
     .option("--detach", "leave them running and return")
     .action(async (options: { detach?: boolean }, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
@@ -43,13 +41,10 @@ export function registerUp(program: Command): void {
         await untilStopped(session);
       });
     });
-  program
-    .command("down")
-    .description("stop the servers and the worker of this home")
-    .action(async (_options: unknown, command: Command) => {
-      const { home } = settingsOf(command.optsWithGlobals<GlobalOptions>());
-      console.log((await stackStatus(home)) && (await stopStack(home)) ? "Stopped." : "Nothing was running.");
-    });
+  program.command("down").action(async (_options: unknown, command: Command) => {
+    const { home } = settingsOf(command.optsWithGlobals<GlobalOptions>());
+    console.log((await stackStatus(home)) && (await stopStack(home)) ? "Stopped." : "Nothing was running.");
+  });
 }
 
 /** Until Ctrl-C, a termination signal, or `miette down` in another terminal. */

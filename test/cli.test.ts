@@ -136,6 +136,19 @@ test("mistakes in the project's files are told at once, each with its place", as
   ]);
 });
 
+test("under --json an error is JSON too, with its place", async () => {
+  const { code, stdout, stderr } = await commands.miette(["--json", "sync", "shopp"], environment);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(JSON.parse(stderr)).toMatchObject({
+    error: { code: "user_error", file: "miette.yaml", key: "sources", message: expect.stringContaining("shopp") },
+  });
+  const usage = await commands.miette(["--json", "sync", "--ful"]);
+  expect(usage).toMatchObject({ code: 2, stdout: "" });
+  expect(JSON.parse(usage.stderr)).toEqual({
+    error: { code: "usage", message: expect.stringContaining("unknown option '--ful'") },
+  });
+});
+
 test("a secret's variable that is not set is named", async () => {
   const { code, stderr } = await commands.miette(["sync", "shop"]);
   expect(stderr).toMatch(/miette\.yaml:22 sources\.crm\.config\.url: the environment variable CRM_URL is not set; /);
@@ -161,6 +174,11 @@ test(
 
 test("one command right after another finds the servers of a home free", async () => {
   for (let round = 0; round < 2; round += 1) {
-    expect(await commands.miette(["query", "select 1"], environment)).toMatchObject({ code: 0, stderr: "" });
+    const { code, stdout, stderr } = await commands.miette(
+      ["--json", "query", "select '\\xbeef'::bytea as b"],
+      environment,
+    );
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(JSON.parse(stdout)).toEqual({ columns: ["b"], rows: [["\\xbeef"]] });
   }
 });

@@ -4,7 +4,7 @@ import { UserError } from "../domain/errors.ts";
 
 export interface QueryResult {
   columns: string[];
-  /** Values as Postgres gives them, numbers of more than 53 bits and dates as text. */
+  /** Values as Postgres gives them: numbers of more than 53 bits and dates as text, bytes as `\\x` and hex digits. */
   rows: unknown[][];
   /** Whether there are more rows than were asked for. */
   isCut: boolean;
@@ -23,13 +23,21 @@ export async function query(pool: pg.Pool, sql: string, limit: number): Promise<
     const rows = await cursor.read(limit + 1);
     const { fields } = (cursor as unknown as { _result: { fields: { name: string }[] } })._result;
     await cursor.close();
-    return { columns: fields.map(({ name }) => name), rows: rows.slice(0, limit), isCut: rows.length > limit };
+    return {
+      columns: fields.map(({ name }) => name),
+      rows: rows.slice(0, limit).map((row) => row.map(asText)),
+      isCut: rows.length > limit,
+    };
   } catch (error) {
     throw asSentence(error);
   } finally {
     await client.query("rollback").catch(() => undefined);
     client.release();
   }
+}
+
+function asText(value: unknown): unknown {
+  return Buffer.isBuffer(value) ? `\\x${value.toString("hex")}` : value;
 }
 
 /** Class 42 (a name or the syntax is wrong) quotes the statement alone; other classes may quote values of rows. */

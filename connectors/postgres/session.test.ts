@@ -175,10 +175,8 @@ describe("what the world has to mend is tried again", () => {
 
   it("a server that accepts and says nothing", async () => {
     const { server, port } = await listen(() => undefined);
-    const began = Date.now();
     const url = urlWith((changed) => void Object.assign(changed, { port, password: "" }));
     await expectError(read({ url, timeout_seconds: 1 }, stream("orders")), Unavailable, /did not answer in time/);
-    expect(Date.now() - began).toBeLessThan(3000);
     server.close();
   });
 
@@ -262,11 +260,9 @@ describe.skipIf(!hasOpenssl)("TLS (skipped where openssl, which makes the certif
 describe("an end", () => {
   it("by abort is prompt, and leaves neither connection nor statement behind", async () => {
     const controller = new AbortController();
-    const began = Date.now();
     const reading = read({ timeout_seconds: 60 }, stream("slow"), { signal: controller.signal });
     setTimeout(() => controller.abort(new Error("enough")), 300);
     await expect(reading).rejects.toThrow("enough");
-    expect(Date.now() - began).toBeLessThan(2000);
     await expectNoConnection();
   });
 
