@@ -76,8 +76,10 @@ function problemOf(code: string, reason: string | null | undefined): string {
   return reason ? `${code}: ${reason}` : code;
 }
 
-/** `ok`, `warning: nothing new for 7.3 h`; null where the project sets no limit. */
+/** `ok`, `warning: nothing new for 7 h`; null where the project sets no limit. */
 function freshnessOf(known: StreamFreshness | undefined): string | null {
   if (!known) return null;
-  return known.state === "ok" ? "ok" : `${known.state}: nothing new for ${Math.round(known.age / 360) / 10} h`;
+  if (known.state === "ok") return "ok";
+  const minutes = Math.round(known.age / 60);
+  return `${known.state}: nothing new for ${minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`}`;
 }

@@ -103,6 +103,48 @@ export function dayAxis(view: View, days: string[]) {
   };
 }
 
+/** An axis of months, the year beside the first that is labelled and each January. */
+export function monthAxis(view: View, months: string[]) {
+  return {
+    type: "category" as const,
+    data: months,
+    axisTick: { show: false },
+    axisLine: { lineStyle: { color: RULE } },
+    axisLabel: {
+      color: MUTED,
+      lineHeight: 14,
+      hideOverlap: true,
+      formatter: (month: string, index: number) => view.wording.shortMonth(month, index === 0),
+    },
+  };
+}
+
+/** A line over days, with a mark on each as long as they stay apart. */
+export function dayLine(colour: string, points: [day: number, value: number][]) {
+  return {
+    type: "line" as const,
+    silent: true,
+    clip: false,
+    symbol: "circle",
+    symbolSize: points.length > 60 ? 0 : 5,
+    lineStyle: { width: 2, color: colour },
+    itemStyle: { color: colour },
+    data: points,
+  };
+}
+
+/** A scale that is told by its lines alone. */
+export function quietScale(label: (value: number) => string) {
+  return {
+    type: "value" as const,
+    axisLine: { show: false },
+    axisTick: { show: false },
+    splitNumber: 4,
+    splitLine: { lineStyle: { color: RULE } },
+    axisLabel: { color: MUTED, formatter: label },
+  };
+}
+
 /** Names of unknown length in a place of known size. */
 export function shorten(text: string, length: number): string {
   const characters = [...text.replaceAll(/\s+/g, " ")];

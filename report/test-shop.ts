@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { build, keepLandings, packageGraph, sqlFile, touch } from "../warehouse/models/test-warehouse.ts";
+import { build, makeContractStreams, packageGraph, touch } from "../warehouse/models/test-warehouse.ts";
 
 /** Names that a page, a chart or a template could take for something else than text. */
 export const HOSTILE_NAMES = [
@@ -10,34 +10,14 @@ export const HOSTILE_NAMES = [
   `A very long name ${"that goes on ".repeat(20)}`,
 ];
 
-const COLUMNS: Record<string, string> = {
-  customers:
-    "customer_ref text, email_token text, phone_token text, country text, birth_year integer, registered_at timestamptz",
-  orders:
-    "order_number text, customer_ref text, email_token text, ordered_at timestamptz, delivered_at timestamptz, amount numeric(12,2), currency text",
-  order_lines:
-    "order_record_key uuid, line_number integer, product_ref text, quantity numeric, amount numeric, currency text",
-  products: "product_ref text, product_name text, category text, price numeric, currency text",
-  events:
-    "name text, occurred_at timestamptz, device_token text, customer_ref text, email_token text, page_url text, referrer text, utm_source text, utm_medium text, utm_campaign text, product_ref text, properties jsonb",
-  reviews:
-    "product_ref text, customer_ref text, email_token text, order_record_key uuid, rating numeric, sentiment numeric, reviewed_at timestamptz",
-  ad_spend:
-    "spent_on date, platform text, campaign text, utm_source text, utm_medium text, amount numeric, currency text, impressions bigint, clicks bigint",
-};
+const STREAMS = ["customers", "orders", "order_lines", "products", "events", "reviews", "ad_spend"];
 
 /**
  * Builds the mart of a shop with a year of orders, visits and reviews, by the package's own models, on two days.
  * @param orders how many; there are four visits to each
  */
 export async function buildShop(pool: pg.Pool, { orders }: { orders: number }): Promise<void> {
-  const streams = Object.keys(COLUMNS);
-  for (const [stream, columns] of Object.entries(COLUMNS)) {
-    await pool.query(
-      `create table raw.shop__${stream} (record_key uuid primary key default gen_random_uuid(), deleted_at timestamptz, ${columns})`,
-    );
-    await keepLandings(pool, `raw.shop__${stream}`);
-  }
+  const staging = await makeContractStreams(pool, STREAMS);
   const count = String(Math.trunc(orders));
   const customer = `'customer_id_' || md5('customer ' || (1 + power(abs(hashint4(o)) % 1000003 / 1000003.0, 2) * ${count} / 4)::int)`;
   const statements = [
@@ -74,12 +54,6 @@ export async function buildShop(pool: pg.Pool, { orders }: { orders: number }): 
     [names],
   );
   await pool.query("analyze");
-  const staging = streams.map((stream) =>
-    sqlFile(
-      `models/staging/shop__${stream}.sql`,
-      `-- One row per record of ${stream}.\n-- contract: ${stream}\nselect * from raw.shop__${stream}\n`,
-    ),
-  );
   const goal = (name: string, measure: string, target: number) => ({
     name,
     measure,
@@ -89,10 +63,10 @@ export async function buildShop(pool: pg.Pool, { orders }: { orders: number }): 
     start: null,
     place: { file: "miette.yaml", key: "goals[0]" },
   });
-  const graph = await packageGraph(staging, streams, {}, [
+  const graph = await packageGraph(staging, STREAMS, {}, [
     goal("orders so far", "select count(*) from mart.fct_orders", 2 * orders),
     ...HOSTILE_NAMES.map((name) => goal(name, "select avg(rating) from mart.fct_reviews", 3)),
   ]);
-  await touch(pool, ...streams.map((stream) => `raw.shop__${stream}`));
+  await touch(pool, ...STREAMS.map((stream) => `raw.shop__${stream}`));
   for (const day of ["2026-06-14", "2026-06-15"]) await build(pool, graph, { now: new Date(`${day}T12:00Z`) });
 }

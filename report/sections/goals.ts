@@ -1,4 +1,17 @@
-import { ACCENT, chart, dayAxis, dayNumber, INK, legend, MUTED, RULE, seriesColour, shorten } from "../chart.ts";
+import {
+  ACCENT,
+  chart,
+  dayAxis,
+  dayLine,
+  dayNumber,
+  INK,
+  legend,
+  MUTED,
+  quietScale,
+  RULE,
+  seriesColour,
+  shorten,
+} from "../chart.ts";
 import { figure, groupRows, type Section, type View } from "../figure.ts";
 import { html, type Html } from "../html.ts";
 import { capital, nameOf } from "../names.ts";
@@ -148,22 +161,12 @@ function drawCourse(rows: Measured[], view: View): Html {
   return html`${legend(courses)}${chart(view, 240, wording.say(goals.figures[1]!.title), {
     grid: { left: 48, right: 40, top: 12, bottom: 28 },
     xAxis: dayAxis(view, days),
-    yAxis: {
-      type: "value",
-      axisLine: { show: false },
-      axisTick: { show: false },
-      splitLine: { lineStyle: { color: RULE } },
-      axisLabel: { color: MUTED, formatter: (share: number) => wording.share(share, 0) },
-    },
+    yAxis: quietScale((share) => wording.share(share, 0)),
     series: courses.map(({ points, colour }, index) => ({
-      type: "line",
-      silent: true,
-      clip: false,
-      symbol: "circle",
-      symbolSize: points.length > 60 ? 0 : 5,
-      lineStyle: { width: 2, color: colour },
-      itemStyle: { color: colour },
-      data: points.map((point) => [dayNumber(point.date), point.value / point.target]),
+      ...dayLine(
+        colour,
+        points.map((point) => [dayNumber(point.date), point.value / point.target]),
+      ),
       ...(index === 0
         ? {
             markLine: {

@@ -1,4 +1,4 @@
-import { chart, legend, MUTED, RULE, seriesColour } from "../chart.ts";
+import { chart, legend, monthAxis, MUTED, RULE, seriesColour } from "../chart.ts";
 import { figure, type Section, type View } from "../figure.ts";
 import { html, type Html } from "../html.ts";
 
@@ -90,18 +90,10 @@ function drawMonths(rows: Month[], view: View): Html {
     wording.say(revenue.figures[0]!.title),
     {
       grid: { left: 56, right: 8, top: 12, bottom: 40 },
-      xAxis: {
-        type: "category",
-        data: rows.map((row) => row.month),
-        axisTick: { show: false },
-        axisLine: { lineStyle: { color: RULE } },
-        axisLabel: {
-          color: MUTED,
-          lineHeight: 14,
-          hideOverlap: true,
-          formatter: (month: string, index: number) => wording.shortMonth(month, index === 0),
-        },
-      },
+      xAxis: monthAxis(
+        view,
+        rows.map((row) => row.month),
+      ),
       yAxis: {
         type: "value",
         splitNumber: 4,

@@ -1,4 +1,4 @@
-import { ACCENT, chart, dayAxis, dayNumber, INK, legend, MUTED, RULE, seriesColour } from "../chart.ts";
+import { ACCENT, chart, dayAxis, dayLine, dayNumber, INK, legend, MUTED, quietScale, seriesColour } from "../chart.ts";
 import { figure, groupRows, type Section, type View } from "../figure.ts";
 import { html, type Html } from "../html.ts";
 import { capital, nameOf } from "../names.ts";
@@ -142,25 +142,14 @@ function drawSizes(rows: Size[], view: View): Html {
   return html`${legend(largest)}${chart(view, 260, wording.say(segments.figures[1]!.title), {
     grid: { left: 48, right: 40, top: 12, bottom: 28 },
     xAxis: dayAxis(view, days),
-    yAxis: {
-      type: "value",
-      axisLine: { show: false },
-      axisTick: { show: false },
-      splitNumber: 4,
-      splitLine: { lineStyle: { color: RULE } },
-      axisLabel: { color: MUTED, formatter: (customers: number) => wording.shortCount(customers) },
-    },
+    yAxis: quietScale((customers) => wording.shortCount(customers)),
     series: largest.map(({ sizes, colour }) => ({
-      type: "line",
       step: "end",
-      silent: true,
-      clip: false,
-      symbol: "circle",
-      symbolSize: sizes.length > 60 ? 0 : 5,
-      lineStyle: { width: 2, color: colour },
-      itemStyle: { color: colour },
-      // A segment keeps its size until the next change, so up to the last day of all.
-      data: [...sizes, { ...sizes.at(-1)!, day: last }].map((size) => [dayNumber(size.day), size.customers]),
+      ...dayLine(
+        colour,
+        // A segment keeps its size until the next change, so up to the last day of all.
+        [...sizes, { ...sizes.at(-1)!, day: last }].map((size) => [dayNumber(size.day), size.customers]),
+      ),
     })),
   })}`;
 }

@@ -3,45 +3,16 @@ import { createTestDatabase, type TestDatabase } from "../../test/database.ts";
 import type { Graph } from "./graph.ts";
 import { planBuild } from "./plan.ts";
 import { runChecks } from "./run-checks.ts";
-import { build, keepLandings, packageGraph, sqlFile, touch } from "./test-warehouse.ts";
+import { build, makeContractStreams, packageGraph, touch } from "./test-warehouse.ts";
 
 const STREAMS = ["customers", "orders", "order_lines", "products", "events", "reviews", "ad_spend", "fx_rates"];
-
-/** Staging models over raw tables that already have the contracts' columns. */
-const COLUMNS: Record<string, string> = {
-  customers:
-    "customer_ref text, email_token text, phone_token text, country text, birth_year integer, registered_at timestamptz",
-  orders:
-    "order_number text, customer_ref text, email_token text, ordered_at timestamptz, delivered_at timestamptz, amount numeric(12,2), currency text",
-  order_lines:
-    "order_record_key uuid, line_number integer, product_ref text, quantity numeric, amount numeric, currency text",
-  products: "product_ref text, product_name text, category text, price numeric, currency text",
-  events:
-    "name text, occurred_at timestamptz, device_token text, customer_ref text, email_token text, page_url text, referrer text, utm_source text, utm_medium text, utm_campaign text, product_ref text, properties jsonb",
-  reviews:
-    "product_ref text, customer_ref text, email_token text, order_record_key uuid, rating numeric, sentiment numeric, reviewed_at timestamptz",
-  ad_spend:
-    "spent_on date, platform text, campaign text, utm_source text, utm_medium text, amount numeric, currency text, impressions bigint, clicks bigint",
-  fx_rates: "valid_on date, base_currency text, quote_currency text, rate numeric",
-};
 
 let database: TestDatabase;
 let graph: Graph;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const staging = STREAMS.map((stream) =>
-    sqlFile(
-      `models/staging/shop__${stream}.sql`,
-      `-- One row per record of ${stream}.\n-- contract: ${stream}\nselect * from raw.shop__${stream}\n`,
-    ),
-  );
-  for (const stream of STREAMS) {
-    await database.pool.query(
-      `create table raw.shop__${stream} (record_key uuid primary key default gen_random_uuid(), deleted_at timestamptz, ${COLUMNS[stream]})`,
-    );
-    await keepLandings(database.pool, `raw.shop__${stream}`);
-  }
+  const staging = await makeContractStreams(database.pool, STREAMS);
   graph = await packageGraph(staging, STREAMS);
   const key = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
   await database.pool.query(`

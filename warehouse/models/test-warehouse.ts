@@ -112,3 +112,37 @@ export async function keepLandings(pool: Pool, ...tables: string[]): Promise<voi
       create trigger keep_landing before update or delete on ${table} for each row execute function raw.keep_landing()`);
   }
 }
+
+/** Columns that the contracts ask for, but for those of every record. */
+const CONTRACT_COLUMNS: Record<string, string> = {
+  customers:
+    "customer_ref text, email_token text, phone_token text, country text, birth_year integer, registered_at timestamptz",
+  orders:
+    "order_number text, customer_ref text, email_token text, ordered_at timestamptz, delivered_at timestamptz, amount numeric(12,2), currency text",
+  order_lines:
+    "order_record_key uuid, line_number integer, product_ref text, quantity numeric, amount numeric, currency text",
+  products: "product_ref text, product_name text, category text, price numeric, currency text",
+  events:
+    "name text, occurred_at timestamptz, device_token text, customer_ref text, email_token text, page_url text, referrer text, utm_source text, utm_medium text, utm_campaign text, product_ref text, properties jsonb",
+  reviews:
+    "product_ref text, customer_ref text, email_token text, order_record_key uuid, rating numeric, sentiment numeric, reviewed_at timestamptz",
+  ad_spend:
+    "spent_on date, platform text, campaign text, utm_source text, utm_medium text, amount numeric, currency text, impressions bigint, clicks bigint",
+  fx_rates: "valid_on date, base_currency text, quote_currency text, rate numeric",
+};
+
+/** Makes raw tables that already have the contracts' columns, and the staging models over them. */
+export async function makeContractStreams(pool: Pool, streams: string[]): Promise<ModelFile[]> {
+  for (const stream of streams) {
+    await pool.query(
+      `create table raw.shop__${stream} (record_key uuid primary key default gen_random_uuid(), deleted_at timestamptz, ${CONTRACT_COLUMNS[stream]})`,
+    );
+    await keepLandings(pool, `raw.shop__${stream}`);
+  }
+  return streams.map((stream) =>
+    sqlFile(
+      `models/staging/shop__${stream}.sql`,
+      `-- One row per record of ${stream}.\n-- contract: ${stream}\nselect * from raw.shop__${stream}\n`,
+    ),
+  );
+}
