@@ -121,6 +121,13 @@ const MODULES: Module[] = [
       keys: "the generations of the keys that wrap all others",
     },
   },
+  {
+    load: async () => (await import("./reveal.ts")).registerReveal,
+    commands: {
+      reveal: "open what is sealed of one customer, in plain text; it goes into the audit",
+      token: "the token by which SQL knows an identifier; it goes into the audit",
+    },
+  },
 ];
 
 /** Makes all commands known by name, and the one that is asked for able to run. */

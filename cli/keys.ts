@@ -1,9 +1,9 @@
-import { userInfo } from "node:os";
 import type { Command } from "commander";
 import { KEYS_WORKFLOW_ID } from "../domain/ids.ts";
 import type { KeyRotationReport } from "../domain/runs.ts";
 import { keyRingOf } from "../privacy/key-ring.ts";
 import { keyStatus } from "../warehouse/rotation.ts";
+import { actor } from "./actor.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
 import { runWorkflow } from "./workflow.ts";
@@ -49,9 +49,4 @@ export function registerKeys(program: Command): void {
         );
       });
     });
-}
-
-/** Who acts, for the audit: the account of the operating system. */
-export function actor(): string {
-  return `os:${userInfo().username}`;
 }

@@ -4,7 +4,7 @@ import { UserError } from "../domain/errors.ts";
 import { schemaWorkflowId } from "../domain/ids.ts";
 import type { AcceptFieldInput, AcceptFieldReport } from "../domain/runs.ts";
 import { PERSONAL_KINDS, type PersonalKind } from "../domain/streams.ts";
-import { actor } from "./keys.ts";
+import { actor } from "./actor.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
 import { runWorkflow } from "./workflow.ts";
 

@@ -63,6 +63,7 @@ export type ErrorCode =
   | "build_superseded"
   | "key_missing"
   | "audit_broken"
+  | "rate_limited"
   | "notification_failed"
   | "internal";
 

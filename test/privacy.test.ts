@@ -1,0 +1,263 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { KeyRotationReport } from "../domain/runs.ts";
+import { TASK_QUEUE } from "../domain/ids.ts";
+import { quoteName } from "../warehouse/database.ts";
+import { keyStatus } from "../warehouse/rotation.ts";
+import { recordOpening, requireCustomer, revealCustomer, tokensOf } from "../warehouse/reveal.ts";
+import { Vault } from "../warehouse/vault.ts";
+import { testKeys } from "./landing.ts";
+import { openPipeline, type Pipeline } from "./pipeline.ts";
+
+/** Strings that nothing else in the cluster holds. */
+const mark = randomBytes(4).toString("hex");
+const CANARY = {
+  email: `canary-${mark}@victim.test`,
+  phone: "+4915199990001",
+  name: `Zzyzx Canaryson ${mark}`,
+  street: `Canary Row ${mark}`,
+  secret: `undeclared-${mark}`,
+};
+const CONTROL = { email: `control-${mark}@mail.example`, name: `Control ${mark}` };
+
+let directory: string;
+let pipeline: Pipeline;
+
+async function writeProject(folder: string, nameField: string): Promise<void> {
+  for (const part of ["schemas", "data", "sql/models/staging"]) await mkdir(join(folder, part), { recursive: true });
+  await writeFile(
+    join(folder, "miette.yaml"),
+    `name: canary
+currency: EUR
+time_zone: Europe/Paris
+default_country: DE
+sources:
+  shop:
+    connector: jsonl
+    config: { path: data/people.jsonl }
+    streams:
+      people: { mode: upsert, key: [id], schema: schemas/people.yaml, reject_limit: 1 }
+`,
+  );
+  await writeFile(
+    join(folder, "schemas/people.yaml"),
+    `type: object
+required: [id, age]
+properties:
+  id: { type: string, personal: account_id, identifier: customer_id }
+  email: { type: string, personal: email, identifier: email, keep: [domain] }
+  phone: { type: string, personal: phone, identifier: phone }
+  name: ${nameField}
+  street: { type: string, personal: address }
+  referrer: { type: string }
+  age: { type: integer }
+`,
+  );
+  await writeFile(
+    join(folder, "sql/models/staging/shop__people.sql"),
+    `-- One row per customer.
+-- contract: customers
+select
+  p.record_key,
+  p.deleted_at,
+  p.id as customer_ref,
+  p.email as email_token,
+  p.phone as phone_token,
+  null::text as country,
+  null::integer as birth_year,
+  null::timestamptz as registered_at
+from raw.shop__people as p
+`,
+  );
+  const url = `https://shop.example/?mail=${encodeURIComponent(CANARY.email)}&call=${encodeURIComponent(CANARY.phone)}`;
+  const records = [
+    { id: `c-${mark}`, ...CANARY, referrer: url, age: 40 },
+    { id: `d-${mark}`, ...CONTROL, age: 41 },
+    // Breaks its schema with the canary's e-mail where a number is due.
+    { id: `e-${mark}`, ...CANARY, age: CANARY.email },
+  ];
+  await writeFile(join(folder, "data/people.jsonl"), records.map((record) => `${JSON.stringify(record)}\n`).join(""));
+}
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "miette-privacy-"));
+  await writeProject(directory, "{ type: string, personal: name }");
+  pipeline = await openPipeline(directory);
+});
+afterAll(async () => {
+  await pipeline.close();
+  await rm(directory, { recursive: true });
+});
+
+/** Where any of the values stands in the warehouse: in a row of a table, as text or as bytes, or in statistics. */
+async function findInTables({ pool }: Pipeline, values: string[]): Promise<string[]> {
+  const { rows: tables } = await pool.query<{ schema: string; name: string }>(
+    `select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind in ('r', 'p', 'm') and n.nspname <> 'information_schema'`,
+  );
+  const needles = values.flatMap((value) => [value, Buffer.from(value).toString("hex")]);
+  const found: string[] = [];
+  for (const { schema, name } of tables) {
+    const { rowCount } = await pool.query(
+      `select from ${quoteName(schema, name)} as t, unnest($1::text[]) as needle where position(needle in t::text) > 0 limit 1`,
+      [needles],
+    );
+    if (rowCount) found.push(`${schema}.${name}`);
+  }
+  return found;
+}
+
+/** Files of the cluster's data, its write-ahead log and temporary files that hold any of the values. */
+async function findOnDisk({ pool }: Pipeline, values: string[]): Promise<string[]> {
+  await pool.query("checkpoint");
+  const { rows } = await pool.query<{ data_directory: string }>("show data_directory");
+  const patterns = values.flatMap((value) => ["-e", value]);
+  const { stdout } = await promisify(execFile)("grep", ["-raFl", ...patterns, rows[0]?.data_directory as string]).catch(
+    (error: { code?: number; stdout?: string }) => {
+      // 1: nothing found. 2: a file went away while grep read.
+      if (error.code === 1 || error.code === 2) return { stdout: error.stdout ?? "" };
+      throw error;
+    },
+  );
+  return stdout.split("\n").filter(Boolean);
+}
+
+const plain = [CANARY.email, CANARY.name, CANARY.street, CANARY.secret, encodeURIComponent(CANARY.email)];
+
+test("after everything has run, no plain value of a person is in any table or file of the warehouse", async () => {
+  const report = await pipeline.run();
+  expect(report.syncs[0]?.streams[0]).toMatchObject({ inserted: 2, rejected: 1 });
+  expect(await findInTables(pipeline, plain)).toEqual([]);
+  expect(await findOnDisk(pipeline, plain)).toEqual([]);
+  const { rows } = await pipeline.pool.query(
+    "select referrer, email_domain from raw.shop__people where referrer is not null",
+  );
+  expect(rows[0].referrer).toMatch(/email_[0-9a-f]{32}.*phone_[0-9a-f]{32}/);
+  expect(rows[0].email_domain).toBe("victim.test");
+});
+
+test("the same search finds a name that the schema leaves open", async () => {
+  const open = await mkdtemp(join(tmpdir(), "miette-open-"));
+  await writeProject(open, "{ type: string }");
+  const unsealed = await openPipeline(open);
+  try {
+    await unsealed.sync({ source: "shop" });
+    expect(await findInTables(unsealed, [CANARY.name])).toEqual(["raw.shop__people"]);
+    expect(await findOnDisk(unsealed, [CANARY.name])).not.toEqual([]);
+  } finally {
+    await unsealed.close();
+    await rm(open, { recursive: true });
+  }
+});
+
+test("as analyst, no column of the mart holds an e-mail address or a phone number", async () => {
+  const client = await pipeline.pool.connect();
+  try {
+    await client.query("begin; set local role analyst");
+    const { rows: columns } = await client.query<{ schema: string; name: string; column: string }>(
+      `select table_schema as schema, table_name as name, column_name as column from information_schema.columns
+       where table_schema not in ('pg_catalog', 'information_schema')`,
+    );
+    expect(columns.length).toBeGreaterThan(50);
+    expect(new Set(columns.map(({ schema }) => schema))).toEqual(new Set(["mart", "ops"]));
+    for (const { schema, name, column } of columns) {
+      const { rowCount } = await client.query(
+        `select from ${quoteName(schema, name)} where ${quoteName(column)}::text ~ '[^ ]@[^ ]+\\.[a-z]{2}|\\+[0-9]{8,}|[a-z]_[0-9a-f]{32}' limit 1`,
+      );
+      expect(rowCount, `${schema}.${name}.${column}`).toBe(0);
+    }
+  } finally {
+    await client.query("rollback");
+    client.release();
+  }
+});
+
+async function canaryId(): Promise<string> {
+  const token = pipeline.vault.naming.token("email", CANARY.email);
+  const { rows } = await pipeline.pool.query<{ customer_id: string }>(
+    "select customer_id from core.identifiers where token = $1",
+    [token],
+  );
+  return rows[0]?.customer_id as string;
+}
+
+test("a customer is revealed whole, to whoever says what for, and the audit says so without naming the person", async () => {
+  const customerId = await canaryId();
+  await requireCustomer(pipeline.pool, customerId);
+  const line = { actor: "os:anna", action: "reveal", subject: { customerId } };
+  await expect(recordOpening(pipeline.pool, { ...line, purpose: "test" })).rejects.toThrow("must say what for");
+  await recordOpening(pipeline.pool, { ...line, purpose: `a complaint of ${CANARY.email}` });
+  const revealed = await revealCustomer(pipeline.pool, pipeline.vault, customerId);
+  expect(revealed.identifiers.map(({ value }) => value).toSorted()).toEqual(
+    [CANARY.email, CANARY.phone, `c-${mark}`].toSorted(),
+  );
+  expect(JSON.stringify(revealed.records)).toContain(CANARY.name);
+  expect(JSON.stringify(revealed)).not.toContain(CONTROL.name);
+  expect(JSON.stringify(revealed.records)).toContain(CANARY.secret);
+  const { rows } = await pipeline.pool.query("select audit::text as line from privacy.audit where action = 'reveal'");
+  expect(rows).toHaveLength(1);
+  expect(rows[0].line).not.toContain(customerId);
+  expect(await findInTables(pipeline, plain)).toEqual([]);
+  await expect(requireCustomer(pipeline.pool, "00000000-0000-0000-0000-000000000000")).rejects.toThrow("no customer");
+  await expect(requireCustomer(pipeline.pool, "x' or true")).rejects.toThrow("no customer");
+});
+
+test("the token of a value is the warehouse's own, however it is written; a value that can't be one is refused unsaid", async () => {
+  const project = await pipeline.project();
+  const { vault, pool } = pipeline;
+  expect(tokensOf(project, vault, "email", ` ${CANARY.email.toUpperCase()} `)).toEqual([
+    vault.naming.token("email", CANARY.email),
+  ]);
+  const [token] = tokensOf(project, vault, "phone", "01519 9990001");
+  const { rowCount } = await pool.query("select from raw.shop__people where phone = $1", [token]);
+  expect(rowCount).toBe(1);
+  expect(() => tokensOf(project, vault, "iban", "x")).toThrow("the schemas declare customer_id, email, phone");
+  expect(() => tokensOf(project, vault, "email", CANARY.name)).toThrow(/^email: the value can't be one of this kind$/);
+});
+
+test("nobody opens sealed data more than sixty times in an hour, however many at once", async () => {
+  const attempts = await Promise.allSettled(
+    Array.from({ length: 70 }, () =>
+      recordOpening(pipeline.pool, { actor: "os:mallory", action: "token", detail: { kind: "email" } }),
+    ),
+  );
+  expect(attempts.filter(({ status }) => status === "fulfilled")).toHaveLength(60);
+  for (const attempt of attempts) {
+    if (attempt.status === "rejected") expect(attempt.reason).toMatchObject({ code: "rate_limited" });
+  }
+});
+
+test("a ciphertext that is moved to another row opens nowhere", async () => {
+  const customerId = await canaryId();
+  const client = await pipeline.pool.connect();
+  try {
+    const swap = `update raw.shop__people as a set sealed = b.sealed from raw.shop__people as b where a.record_key <> b.record_key`;
+    await client.query(swap);
+    await expect(revealCustomer(pipeline.pool, pipeline.vault, customerId)).rejects.toThrow("does not open");
+    await client.query(swap);
+    expect((await revealCustomer(pipeline.pool, pipeline.vault, customerId)).records).toHaveLength(1);
+  } finally {
+    client.release();
+  }
+});
+
+test("a rotation runs as a workflow; afterwards everybody living is opened as before", async () => {
+  const before = await revealCustomer(pipeline.pool, pipeline.vault, await canaryId());
+  const report = (await pipeline.client.workflow.execute("rotateKeys", {
+    workflowId: "keys:rotate",
+    taskQueue: TASK_QUEUE,
+    args: [{ actor: "test" }],
+  })) as KeyRotationReport;
+  expect(report).toMatchObject({ generation: 2, destroyed: [1] });
+  expect(await keyStatus(pipeline.pool)).toMatchObject([
+    { status: "destroyed", keys: 0 },
+    { status: "current", keys: report.keys },
+  ]);
+  const vault = await Vault.open(pipeline.pool, testKeys);
+  expect(await revealCustomer(pipeline.pool, vault, await canaryId())).toEqual(before);
+});
