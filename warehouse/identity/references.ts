@@ -35,7 +35,9 @@ export async function addOwnersOfChanges(
   );
   if (owned.length) {
     await client.query(
+      // One that has an owner has it by an identifier of its own.
       `insert into ${records} select record_key from (${references}) as record where order_record_key = any($1)
+         and not exists (select from ${before} as former where former.record_key = record.record_key)
        on conflict do nothing`,
       [owned.map(({ record_key }) => record_key)],
     );

@@ -92,13 +92,19 @@ export async function holdsDefinition(client: pg.ClientBase, plan: StreamPlan): 
 
 async function createTables(client: pg.ClientBase, plan: StreamPlan): Promise<void> {
   const columns = [...LANDED, ...plan.columns].map(({ name, type }) => `${quoteName(name)} ${type}`).join(", ");
-  await client.query(
-    `create table if not exists ${quoteName("raw", plan.table)} (${columns},
-       record_seq bigint generated always as identity,
-       deleted_at timestamptz,
-       landed_xid xid8 not null default pg_current_xact_id(),
-       primary key (record_key))`,
-  );
+  const table = quoteName("raw", plan.table);
+  const { rowCount: isThere } = await client.query("select where to_regclass($1) is not null", [table]);
+  if (!isThere) {
+    await client.query(
+      `create table ${table} (${columns},
+         record_seq bigint generated always as identity,
+         deleted_at timestamptz,
+         landed_xid xid8 not null default pg_current_xact_id(),
+         primary key (record_key))`,
+    );
+    // Builds find by it what has landed since the last one.
+    await client.query(`create index on ${table} (landed_xid)`);
+  }
   await client.query(
     `create table if not exists ${quoteName("raw", `${plan.table}__history`)} (${columns},
        superseded_at timestamptz not null default now(),

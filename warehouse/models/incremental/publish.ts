@@ -55,6 +55,10 @@ export async function publishIncrement(client: ClientBase, graph: Graph, build: 
   await client.query("set constraints all immediate");
   await recordHorizons(client, build);
   const versions = await recordStates(client, graph, build, { rows, reshaped: new Set(), removed: [] });
+  await client.query(
+    `delete from ops.removed_records where removed_xid <
+       (select horizon from ops.relation_state where horizon is not null order by horizon limit 1)`,
+  );
   const checks = await runChecksAgain(run, versions);
   if (checks.some(isFailed)) throw new ChecksFailed(checks);
   const relations = [...rows].map(([relation, counts]) => ({ relation, ...counts }));
@@ -129,5 +133,4 @@ async function recordHorizons(client: ClientBase, build: Build): Promise<void> {
     "update ops.build_relations set horizon = pg_snapshot_xmin(pg_current_snapshot()) where build_id = $1",
     [build.buildId],
   );
-  await client.query("delete from ops.removed_records where removed_xid < pg_snapshot_xmin(pg_current_snapshot())");
 }
