@@ -73,6 +73,12 @@ export class Vault {
     return latest;
   }
 
+  /** Destroys all keys of a purpose: what they sealed opens for nobody any more. */
+  async destroyPurposeKey(pool: pg.Pool, purpose: string): Promise<void> {
+    await pool.query("delete from vault.keys where purpose = $1", [purpose]);
+    this.#purposes.delete(purpose);
+  }
+
   /** An older key of a purpose, or null where it is gone. */
   async keyOfVersion(pool: pg.Pool, purpose: string, version: number): Promise<Buffer | null> {
     const latest = this.#purposes.get(purpose);

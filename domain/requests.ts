@@ -1,0 +1,61 @@
+/** The words of people's requests about their data. Pure; safe in workflows. */
+
+export const REQUEST_KINDS = [
+  "access",
+  "portability",
+  "erasure",
+  "correction",
+  "restriction",
+  "objection",
+  "opt_out",
+  "limit",
+  "consent",
+  "readmission",
+] as const;
+export type RequestKind = (typeof REQUEST_KINDS)[number];
+
+export type RequestState =
+  | "received"
+  | "verified"
+  | "planned"
+  | "approved"
+  | "running"
+  | "completed"
+  | "completed_with_exceptions"
+  | "cancelled"
+  | "refused"
+  | "expired";
+
+/** Rows of one relation that a request touches. */
+export interface PlannedRows {
+  relation: string;
+  rows: number;
+  /**
+   * delete: the rows are the person's; strip: a fact stays without its person; cut: another's row loses an identifier;
+   * follow: the next build takes the rows out.
+   */
+  action: "delete" | "strip" | "cut" | "follow";
+}
+
+/** What an erasure would do, in counts. */
+export interface ErasurePlan {
+  identifiers: number;
+  people: number;
+  relations: PlannedRows[];
+  /** Why it can't be carried out as it stands, each with the mend. */
+  errors: string[];
+  /** What can't be looked into, and so will stand in the receipt. */
+  unscanned: string[];
+}
+
+/** Where a request stands, for people. */
+export interface RequestSummary {
+  requestId: string;
+  kind: RequestKind;
+  state: RequestState;
+  channel: string;
+  jurisdiction: string | null;
+  receivedAt: string;
+  dueAt: string | null;
+  completedAt: string | null;
+}
