@@ -21,7 +21,7 @@ const PASSING_SOCKET = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOU
 export function toFailure(error: unknown, log: Logger): Error {
   if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
   if (isAbort(error)) return new CancelledFailure("cancelled");
-  if (error instanceof UserError) return ApplicationFailure.nonRetryable(error.message, "user_error");
+  if (error instanceof UserError) return ApplicationFailure.nonRetryable(error.message, "user_error", error.place);
   if (error instanceof CodedError) {
     return ApplicationFailure.create({ message: error.message, type: error.code, nonRetryable: !error.retryable });
   }

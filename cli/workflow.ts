@@ -7,7 +7,7 @@ import {
   type Client,
   type WorkflowHandle,
 } from "@temporalio/client";
-import { CodedError, UserError, type ErrorCode } from "../domain/errors.ts";
+import { CodedError, UserError, type ErrorCode, type Place } from "../domain/errors.ts";
 import { TASK_QUEUE } from "../domain/ids.ts";
 import type { RunReport } from "../domain/runs.ts";
 import { sayWaiting } from "./workflow-state.ts";
@@ -132,7 +132,7 @@ function asSentence(error: unknown): unknown {
     const type = innermost.type ?? "internal";
     const report = type === "run_failed" ? (innermost.details?.[0] as RunReport | undefined) : undefined;
     if (PERSONS.has(type) || report?.failed.some(({ code }) => PERSONS.has(code)))
-      return new UserError(innermost.message);
+      return withPlace(innermost.message, type === "user_error" ? (innermost.details?.[0] as Place | undefined) : {});
     return new CodedError(type as ErrorCode, `${innermost.message} [${type}]`, { retryable: false });
   }
   if (innermost instanceof TimeoutFailure) {
@@ -141,4 +141,9 @@ function asSentence(error: unknown): unknown {
     });
   }
   return new CodedError("internal", innermost.message, { retryable: false });
+}
+
+/** The message has the place in it already; for machines it stands beside. */
+function withPlace(message: string, place: Place = {}): UserError {
+  return Object.assign(new UserError(message), { place });
 }
