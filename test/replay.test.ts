@@ -5,7 +5,7 @@ import { DeterminismViolationError } from "@temporalio/workflow";
 import { bundleWorkflowCode, Worker, type WorkflowBundle } from "@temporalio/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PACKAGE_DIRECTORY } from "../config.ts";
-import { HEALTH_WORKFLOW_ID, KEYS_WORKFLOW_ID, TASK_QUEUE } from "../domain/ids.ts";
+import { HEALTH_WORKFLOW_ID, KEYS_WORKFLOW_ID, schemaWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
 import { FAILURE_CONVERTER_PATH } from "../warehouse/data-converter.ts";
 import { openPipeline } from "./pipeline.ts";
 import { readHistories, recordHistory } from "./recorded-histories.ts";
@@ -84,7 +84,10 @@ properties:
   age: { type: integer }
 `,
   );
-  await writeFile(join(project, "data/people.csv"), `id,email,age\n1,${CANARY},40\n2,b@mail.example,${CANARY}\n`);
+  await writeFile(
+    join(project, "data/people.csv"),
+    `id,email,age,city\n1,${CANARY},40,${CANARY}\n2,b@mail.example,${CANARY},\n`,
+  );
   const pipeline = await openPipeline(project);
   const codec = pipeline.dataConverter.payloadCodecs?.[0];
   if (!codec) throw new Error("histories are not sealed");
@@ -104,6 +107,11 @@ properties:
     await writeFile(join(project, "data/absent.csv"), "id,email,age\n");
     await pipeline.run({ full: true });
     await record("run-pipeline", "run");
+    const acceptance = schemaWorkflowId("people", "people", "recorded");
+    const field = { source: "people", stream: "people", field: "city", as: "open", actor: "os:operator" };
+    const start = { workflowId: acceptance, taskQueue: TASK_QUEUE, args: [field] };
+    await pipeline.client.workflow.execute("acceptField", start);
+    await record("accept-field", acceptance);
     const rotation = { workflowId: KEYS_WORKFLOW_ID, taskQueue: TASK_QUEUE, args: [{ actor: "os:operator" }] };
     await pipeline.client.workflow.execute("rotateKeys", rotation);
     await record("rotate-keys", KEYS_WORKFLOW_ID);
