@@ -104,6 +104,12 @@ const MODULES: Module[] = [
     },
   },
   {
+    load: async () => (await import("./identity.ts")).registerIdentity,
+    commands: {
+      identity: "who is who, and why",
+    },
+  },
+  {
     load: async () => (await import("./segment.ts")).registerSegment,
     commands: {
       segment: "sets of customers, one file of sql/segments each",

@@ -48,7 +48,18 @@ export function checkSchema(file: YamlFile): SchemaFile {
         report([...path, index], `${JSON.stringify(field)} is no field${hint(field, names, "the fields are")}`);
     });
   checkNames(schema.required ?? [], ["required"]);
-  for (const [kind, fields] of Object.entries(schema.match_keys ?? {})) checkNames(fields, ["match_keys", kind]);
+  for (const [kind, parts] of Object.entries(schema.match_keys ?? {})) {
+    const fieldsOf = parts.map((part) => [part].flat().map((one) => (typeof one === "string" ? one : one.field)));
+    for (const [index, fields] of fieldsOf.entries()) {
+      for (const field of fields) {
+        if (!names.includes(field))
+          report(
+            ["match_keys", kind, index],
+            `${JSON.stringify(field)} is no field${hint(field, names, "the fields are")}`,
+          );
+      }
+    }
+  }
   for (const [index, { field }] of (schema.references ?? []).entries()) {
     checkNames([field].flat(), ["references", index, "field"]);
   }

@@ -59,11 +59,15 @@ export interface Reference {
   stream: string;
 }
 
+/** A field of a match key: in its normal form, or as it sounds, or its part before the `@`; of that its first letters alone. */
+export type MatchPart = string | { field: string; as?: "phonetic" | "local_part"; first?: number };
+
 export interface StreamSchema {
   type: "object";
   required?: string[];
   properties: Record<string, FieldSchema>;
-  match_keys?: Record<string, string[]>;
+  /** Parts by kind; those of a list within are taken in any order. */
+  match_keys?: Record<string, (MatchPart | MatchPart[])[]>;
   references?: Reference[];
   [keyword: string]: unknown;
 }

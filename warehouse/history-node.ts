@@ -2,9 +2,17 @@ import { quoteName } from "./database.ts";
 import type { ComputeContext, ModelNode, RelationSpec } from "./models/relation.ts";
 
 const CUSTOMERS = "mart.dim_customers";
+const MERGED_PEOPLE = "core.merged_people";
 
 /** The attributes whose changes make a new version of a customer. */
 const ATTRIBUTES = ["is_anonymous", "country", "birth_year", "registered_at"];
+
+const ATTRIBUTE_COLUMNS = {
+  is_anonymous: "Whether nothing but devices was known of the customer",
+  country: "Country of residence",
+  birth_year: "Year of birth",
+  registered_at: "When the customer first registered with a source",
+};
 
 const HISTORY: RelationSpec = {
   name: "mart.dim_customer_history",
@@ -18,53 +26,117 @@ const HISTORY: RelationSpec = {
     customer_id: "The customer",
     valid:
       "When the attributes held, to the day on which a build first saw others. The first span has no beginning and the current one no end, so `valid @> ordered_at` finds exactly one row",
-    is_anonymous: "Whether nothing but devices was known of the customer",
-    country: "Country of residence",
-    birth_year: "Year of birth",
-    registered_at: "When the customer first registered with a source",
+    ...ATTRIBUTE_COLUMNS,
+  },
+};
+
+/** Kept apart, so that an as-of join of the history finds one row, and kept, so that a split brings them back. */
+const MERGED_HISTORY: RelationSpec = {
+  name: "mart.merged_customer_history",
+  grain: "One row per customer that was merged into another and span of time, as the history had it until then.",
+  materialize: "table",
+  key: ["former_customer_id", "valid"],
+  follows: [],
+  notNull: ["customer_id", "is_anonymous"],
+  foreignKeys: [{ columns: ["customer_id"], references: "core.people" }],
+  columns: {
+    former_customer_id: "The id of the customer until the merge",
+    customer_id: "The customer that it is part of now",
+    valid: "When the attributes held",
+    ...ATTRIBUTE_COLUMNS,
   },
 };
 
 /**
  * History of customers (SCD2) as a node of the model graph: it compares the new `dim_customers` with the rows of the last
- * publish that are still open. A customer that was merged into another, or erased, loses all rows.
+ * publish that are still open. The rows of a customer that was merged into another wait in a table of their own, from
+ * which a split brings them back. A customer that was erased loses all rows.
  */
 export const historyNode: ModelNode = {
   name: "history",
-  inputs: [CUSTOMERS],
-  outputs: [HISTORY],
-  version: "1",
+  inputs: [CUSTOMERS, MERGED_PEOPLE],
+  outputs: [HISTORY, MERGED_HISTORY],
+  version: "2",
   async compute(context) {
-    const { client } = context;
-    const published = context.published(HISTORY.name);
-    const customers = context.input(CUSTOMERS);
-    const query = published
-      ? nextVersions(customers, published, await columnsOf(context, published))
-      : firstVersions(customers);
-    const { rowCount } = await client.query(`create table ${context.output(HISTORY.name)} as ${query}`);
-    return { [HISTORY.name]: rowCount ?? 0 };
+    return await write(context, context.input(CUSTOMERS), await readBefore(context, null));
   },
   async computeChanges(context) {
-    const { client } = context;
-    const published = context.published(HISTORY.name);
-    if (!published) return null;
-    const only = (relation: string) =>
-      `(select * from ${relation} where customer_id in (select customer_id from ${context.changes(CUSTOMERS)}))`;
-    const history = only(published);
+    const { client, changes, published, touched } = context;
+    const [history, waiting] = [published(HISTORY.name), published(MERGED_HISTORY.name)];
+    if (!history || !waiting) return null;
+    const ids = [
+      [CUSTOMERS, "customer_id"],
+      [MERGED_PEOPLE, "former_customer_id"],
+    ].flatMap(([relation, key]) => (changes(relation!) ? [`select ${key} from ${changes(relation!)}`] : []));
+    if (!ids.length) return null;
+    const isTouched = (key: string) => `where ${key} in (${ids.join(" union ")})`;
     await client.query(
-      `create table ${context.touched(HISTORY.name)} as select customer_id, valid from ${history} as h`,
+      `create table ${touched(HISTORY.name)} as select customer_id, valid from ${history} ${isTouched("customer_id")};
+       create table ${touched(MERGED_HISTORY.name)} as
+         select former_customer_id, valid from ${waiting} ${isTouched("former_customer_id")}`,
     );
-    const query = nextVersions(only(context.input(CUSTOMERS)), history, await columnsOf(context, published));
-    const { rowCount } = await client.query(`create table ${context.output(HISTORY.name)} as ${query}`);
-    return { [HISTORY.name]: rowCount ?? 0 };
+    const customers = `(select * from ${context.input(CUSTOMERS)} ${isTouched("customer_id")})`;
+    return await write(context, customers, await readBefore(context, isTouched));
   },
 };
+
+/** The rows of the last publish, of living and of merged customers, and which attributes they have. */
+interface Before {
+  rows: string;
+  known: ReadonlySet<string>;
+}
+
+async function readBefore(context: ComputeContext, where: ((key: string) => string) | null): Promise<Before | null> {
+  const sources: string[] = [];
+  let known: ReadonlySet<string> | null = null;
+  for (const [table, key] of [
+    [HISTORY, "customer_id"],
+    [MERGED_HISTORY, "former_customer_id"],
+  ] as const) {
+    const published = context.published(table.name);
+    if (!published) continue;
+    const columns = await columnsOf(context, published);
+    known ??= columns;
+    const kept = ATTRIBUTES.filter((name) => known?.has(name)).map((name) =>
+      columns.has(name) ? quoteName(name) : `${typedNull(context, name)} as ${quoteName(name)}`,
+    );
+    sources.push(
+      `select ${[`${key} as customer_id`, "valid", ...kept].join(", ")} from ${published} ${where?.(key) ?? ""}`,
+    );
+  }
+  return known ? { rows: `(${sources.join(" union all ")})`, known } : null;
+}
+
+async function write(
+  context: ComputeContext,
+  customers: string,
+  before: Before | null,
+): Promise<Record<string, number>> {
+  const { client, input, output } = context;
+  const query = before ? nextVersions(customers, before.rows, before.known) : firstVersions(customers);
+  const history = await client.query(`create table ${output(HISTORY.name)} as ${query}`);
+  const then = ATTRIBUTES.map((name) =>
+    !before || before.known.has(name) ? `h.${quoteName(name)}` : `${typedNull(context, name)} as ${quoteName(name)}`,
+  );
+  const merged = await client.query(
+    `create table ${output(MERGED_HISTORY.name)} as
+     select m.former_customer_id, m.customer_id, h.valid, ${then.join(", ")}
+     from ${input(MERGED_PEOPLE)} as m
+     join ${before?.rows ?? `(${firstVersions(customers)})`} as h on h.customer_id = m.former_customer_id`,
+  );
+  return { [HISTORY.name]: history.rowCount ?? 0, [MERGED_HISTORY.name]: merged.rowCount ?? 0 };
+}
+
+/** Of the type that the attribute has now. */
+function typedNull({ input }: ComputeContext, name: string): string {
+  return `(select ${quoteName(name)} from ${input(CUSTOMERS)} where false)`;
+}
 
 /**
  * Every change of a day counts from the day's beginning, and a second one of the same day replaces the first: so a build
  * that is repeated writes what it wrote before.
  */
-function nextVersions(customers: string, published: string, known: Set<string>): string {
+function nextVersions(customers: string, published: string, known: ReadonlySet<string>): string {
   const now = ATTRIBUTES.map((name) => `c.${quoteName(name)}`).join(", ");
   // An attribute that the published history does not have yet counts as having been what it is.
   const then = ATTRIBUTES.map((name) => `${known.has(name) ? "h" : "c"}.${quoteName(name)}`).join(", ");

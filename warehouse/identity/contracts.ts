@@ -19,8 +19,8 @@ export interface ContractColumns {
   from: string;
   /** `customer_ref`, and every text column whose name ends in `_token`. */
   tokens: string[];
-  /** When the record happened, in seconds since 1970, as SQL. */
-  seenAt: string | null;
+  /** The column that says when the record happened. */
+  time: string | null;
   /** Whether its records refer to an order. */
   refersToOrder: boolean;
 }
@@ -47,7 +47,7 @@ export async function readContracts({
       tokens: [...columns].flatMap(([name, type]) =>
         type === "text" && (name === "customer_ref" || name.endsWith("_token")) ? [quoteName(name)] : [],
       ),
-      seenAt: time && columns.has(time) ? `extract(epoch from ${quoteName(time)})::float8` : null,
+      time: time && columns.has(time) ? quoteName(time) : null,
       refersToOrder: columns.get("order_record_key") === "uuid",
     };
   });

@@ -17,18 +17,18 @@ export async function readRecords(
 ): Promise<CanonicalRecords> {
   const collector = new RecordCollector(rules.identifiers.map((rule) => rule.kind));
   const hasWindows = rules.identifiers.some((rule) => rule.window);
-  for (const { from, tokens, seenAt } of contracts) {
+  for (const { from, tokens, time } of contracts) {
     if (!tokens.length) continue;
-    const time = hasWindows ? (seenAt ?? "null::float8") : "null::float8";
+    const seenAt = hasWindows && time ? `extract(epoch from ${time})::float8` : "null::float8";
     const within = only ? ` and record_key in (select record_key from ${only})` : "";
     await copyOut(
       client,
-      `select record_key, ${time}, ${tokens.join(", ")} from ${from} where num_nonnulls(${tokens.join(", ")}) > 0${within}`,
+      `select record_key, ${seenAt}, ${tokens.join(", ")} from ${from} where num_nonnulls(${tokens.join(", ")}) > 0${within}`,
       ({ buffer, starts, ends }) => {
         const record = collector.addRecord(buffer, starts[0]!, ends[0]!);
-        const time = ends[1] === -1 ? Number.NaN : buffer.readDoubleBE(starts[1]);
+        const seconds = ends[1] === -1 ? Number.NaN : buffer.readDoubleBE(starts[1]);
         for (let i = 2; i < starts.length; i++) {
-          if (ends[i] !== -1) collector.addIdentifier(record, buffer, starts[i]!, ends[i]!, time);
+          if (ends[i] !== -1) collector.addIdentifier(record, buffer, starts[i]!, ends[i]!, seconds);
         }
       },
     );

@@ -3,6 +3,7 @@ import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import ajvFormats from "ajv-formats";
 import { columnName, referenceColumn } from "../../domain/columns.ts";
 import { rawTableName, type FieldSchema, type Reference, type Stream } from "../../domain/streams.ts";
+import type { PlannedMatchPart } from "../../privacy/match-key.ts";
 import { NORMALISER_VERSION } from "../../privacy/normalise.ts";
 import { remainColumns, type RemainSettings } from "../../privacy/remains.ts";
 import { fieldType, type FieldType } from "./values.ts";
@@ -37,7 +38,7 @@ export interface StreamPlan {
   fieldIndex: ReadonlyMap<string, number>;
   columns: Column[];
   references: { reference: Reference; fields: number[]; column: string }[];
-  matchKeys: { name: string; fields: number[]; column: string }[];
+  matchKeys: { name: string; parts: PlannedMatchPart[][]; column: string }[];
   /** Field indexes of the record's key; null for a keyless stream. */
   key: number[] | null;
   version: number | null;
@@ -110,7 +111,12 @@ export function planStream(
   }));
   const matchKeys = Object.entries(stream.schema.match_keys ?? {}).map(([name, parts]) => ({
     name,
-    fields: parts.map(indexOf),
+    parts: parts.map((part) =>
+      [part].flat().map((one): PlannedMatchPart => {
+        const asked = typeof one === "string" ? { field: one } : one;
+        return { ...asked, index: indexOf(asked.field), personal: stream.schema.properties[asked.field]?.personal };
+      }),
+    ),
     column: columnName(name),
   }));
   return {

@@ -1,6 +1,7 @@
 import { foldedKind, foldEmail } from "../../privacy/fold-email.ts";
 import { keepRemains } from "../../privacy/remains.ts";
-import { normaliseIdentifier, normaliseMatchPart } from "../../privacy/normalise.ts";
+import { matchKeyText } from "../../privacy/match-key.ts";
+import { normaliseIdentifier } from "../../privacy/normalise.ts";
 import { scrubJson } from "../../privacy/scrub-json.ts";
 import { scrub, type Replace } from "../../privacy/scrubber.ts";
 import { seal } from "../../privacy/sealing.ts";
@@ -75,11 +76,9 @@ export class Tokeniser {
       // An identifier whose value can't be one (an e-mail without @) has no token, so it must be sealed not to be lost.
       if (text !== null && token === null) (personal ??= {})[field.name] = text;
     }
-    for (const { name, fields } of plan.matchKeys) {
-      const parts = fields.map((index) =>
-        normaliseMatchPart(plan.fields[index]?.schema.personal, prepared.values[index] ?? "", plan.defaultCountry),
-      );
-      columns.push(parts.includes("") ? null : this.#naming.token(name, parts.join("\0")));
+    for (const { name, parts } of plan.matchKeys) {
+      const text = matchKeyText(parts, (index) => prepared.values[index] ?? null, plan.defaultCountry);
+      columns.push(text === null ? null : this.#naming.token(name, text));
     }
     for (const { reference, fields } of plan.references) {
       columns.push(referencedKey(plan, this.#naming, reference.stream, fields, prepared));

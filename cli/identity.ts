@@ -1,0 +1,159 @@
+import type { Command } from "commander";
+import { UserError } from "../domain/errors.ts";
+import { BUILD_WORKFLOW_ID } from "../domain/ids.ts";
+import type { BuildReport } from "../domain/runs.ts";
+import { readCustomerGraph } from "../warehouse/identity/customer-graph.ts";
+import { areDecisionsBuilt, decideMerge, decideSplit } from "../warehouse/identity/decide.ts";
+import { explainCustomer, findCustomer, readConflicts } from "../warehouse/identity/explain.ts";
+import { actor } from "./keys.ts";
+import { printRows } from "./output.ts";
+import { withSession, type GlobalOptions, type Session } from "./session.ts";
+import { runWorkflow } from "./workflow.ts";
+
+const UNDEFINED_TABLE = "42P01";
+const MOST_CONFLICTS = 100;
+const PURPOSE = "why, for the audit";
+
+/** `miette identity …`: who is who and why, and what people decide of it. */
+export function registerIdentity(program: Command): void {
+  const identity = program.command("identity").description("who is who, and why");
+  identity
+    .command("why")
+    .description("the links that make a customer one, or the chain between two of the identifiers")
+    .argument("<customer>", "a customer's id, also one that was merged")
+    .argument("[token]", "an identifier's token")
+    .argument("[other]", "another one's")
+    .action((customer: string, token: string | undefined, other: string | undefined, _: unknown, command: Command) =>
+      withIdentity(command, false, async (session) => {
+        if (token !== undefined && other === undefined) {
+          throw new UserError("a chain has two ends; name two tokens, or none.");
+        }
+        const pair = token !== undefined && other !== undefined ? ([token, other] as const) : null;
+        const { anchorToken, customerId, links } = await explainCustomer(session.pool, customer, pair);
+        if (session.json) return console.log(JSON.stringify({ customerId, anchorToken, links }));
+        if (customerId !== customer) console.log(`${customer} is part of ${customerId} now.`);
+        console.log(`Customer ${customerId}, kept with ${anchorToken}`);
+        printRows(
+          links.map(({ strongerToken, weakerToken, recordKey }) => ({
+            identifier: strongerToken,
+            "is one with": weakerToken,
+            "because of": recordKey ? `record ${recordKey}` : "a merge by hand",
+          })),
+          { json: false, empty: "One identifier, without links." },
+        );
+      }),
+    );
+  identity
+    .command("graph")
+    .description("a customer's identifiers and links, with their sources and dates")
+    .argument("<customer>", "a customer's id, also one that was merged")
+    .action((customer: string, _options: unknown, command: Command) =>
+      withIdentity(command, false, async (session) => {
+        const { customerId } = await findCustomer(session.pool, customer);
+        const graph = await readCustomerGraph(session.pool, session.project.identity, customerId);
+        if (!graph) throw new UserError(`there is no customer ${customerId} any more.`);
+        if (session.json) return console.log(JSON.stringify(graph));
+        console.log(`Customer ${customerId}, ${graph.records} records`);
+        for (const former of graph.formerIds) console.log(`was also ${former}`);
+        printRows(
+          graph.identifiers.map(({ token, kind, isAnchor, isHidden, sources, firstSeenAt, lastSeenAt }) => ({
+            identifier: token,
+            kind,
+            is: [isAnchor && "anchor", isHidden && "shared or blocked"].filter(Boolean).join(", "),
+            sources: sources.join(", "),
+            "first seen": firstSeenAt,
+            "last seen": lastSeenAt,
+          })),
+          { json: false, empty: "" },
+        );
+        printRows(
+          graph.links.map(({ strongerToken, weakerToken, role, records, sources, reason, otherCustomerId }) => ({
+            link: strongerToken,
+            to: weakerToken,
+            role: otherCustomerId ? `${role} (${reason}): customer ${otherCustomerId}` : role,
+            records,
+            sources: sources.join(", "),
+          })),
+          { json: false, empty: "No links." },
+        );
+      }),
+    );
+  identity
+    .command("conflicts")
+    .description("links that were refused, and which rule they would have broken")
+    .action((_options: unknown, command: Command) =>
+      withIdentity(command, false, async (session) => {
+        const { total, conflicts } = await readConflicts(session.pool, MOST_CONFLICTS);
+        if (session.json) return console.log(JSON.stringify({ total, conflicts }));
+        printRows(
+          conflicts.map(({ reason, limitKind, personLimit, strongerToken, weakerToken, ...each }) => ({
+            refused: strongerToken,
+            with: weakerToken,
+            because: reason === "split" ? "split by hand" : `${reason} of ${limitKind}: ${personLimit}`,
+            record: each.recordKey,
+            customer: each.customerId,
+            other: each.otherCustomerId,
+          })),
+          { json: false, empty: "No link was refused." },
+        );
+        if (total > conflicts.length) {
+          console.log(`(the first ${conflicts.length} of ${total}; core.identity_conflicts has all)`);
+        }
+      }),
+    );
+  identity
+    .command("split")
+    .description("undo the link between two identifiers, for this build and all to come")
+    .argument("<token>", "an identifier's token")
+    .argument("<other>", "the one it is linked to")
+    .option("--purpose <text>", PURPOSE)
+    .action((token: string, other: string, { purpose }: { purpose?: string }, command: Command) =>
+      withIdentity(command, true, async (session) => {
+        await decideSplit(session.pool, session.project.identity, [token, other], actor(), purpose);
+        await buildDecisions(session);
+      }),
+    );
+  identity
+    .command("merge")
+    .description("make two customers one by hand")
+    .argument("<customer>", "a customer's id, or an identifier's token")
+    .argument("<other>", "another one's")
+    .option("--purpose <text>", PURPOSE)
+    .action((customer: string, other: string, { purpose }: { purpose?: string }, command: Command) =>
+      withIdentity(command, true, async (session) => {
+        await decideMerge(session.pool, [customer, other], actor(), purpose);
+        await buildDecisions(session);
+      }),
+    );
+}
+
+async function withIdentity(
+  command: Command,
+  worker: boolean,
+  work: (session: Session) => Promise<unknown>,
+): Promise<void> {
+  await withSession(command.optsWithGlobals<GlobalOptions>(), { worker }, async (session) => {
+    try {
+      await work(session);
+    } catch (error) {
+      if ((error as { code?: string }).code !== UNDEFINED_TABLE) throw error;
+      throw new UserError('no build has said who is who yet; run "miette build" first.');
+    }
+  });
+}
+
+/** A build that is under way may have read before the decision was made: another one follows it. */
+async function buildDecisions(session: Session): Promise<void> {
+  let report: BuildReport;
+  do {
+    report = await runWorkflow<BuildReport>(session.client, "buildModels", {
+      workflowId: BUILD_WORKFLOW_ID,
+      input: {},
+      summary: "models after a decision",
+      quiet: session.json,
+    });
+  } while (!(await areDecisionsBuilt(session.pool)));
+  const { inserted, updated, deleted } = report;
+  if (session.json) console.log(JSON.stringify({ inserted, updated, deleted }));
+  else console.log(`Done: ${inserted} rows inserted, ${updated} updated, ${deleted} deleted.`);
+}
