@@ -1,19 +1,21 @@
 import { Context } from "@temporalio/activity";
 import type { BuildInput, BuildReport, BuildStep, ModelReport } from "../domain/runs.ts";
+import type { Project } from "../domain/project.ts";
 import { refreshBlocked } from "../warehouse/blocked.ts";
 import { computeContracts, computeModel, type ComputeResult } from "../warehouse/models/compute.ts";
 import type { Graph } from "../warehouse/models/graph.ts";
 import { planBuild as planModels } from "../warehouse/models/plan.ts";
 import { loadProjectGraph } from "../warehouse/models/project-graph.ts";
 import { publish } from "../warehouse/models/publish.ts";
+import { noteRules, rulesInForce } from "../warehouse/identity/rules.ts";
 import type { Dependencies } from "./dependencies.ts";
 
 /** The step that computes all contracts under one snapshot. */
 const CONTRACTS = "contracts";
 
 /** Brings the list of blocked identifiers up to date with the project's rules. */
-export async function blockIdentifiers({ pool, vault, loadProject }: Dependencies): Promise<void> {
-  await refreshBlocked(pool, vault, (await loadProject()).identity);
+export async function blockIdentifiers(dependencies: Dependencies): Promise<void> {
+  await refreshBlocked(dependencies.pool, dependencies.vault, (await projectOf(dependencies)).identity);
 }
 
 /** Decides what has work. Without a build id there is nothing to compute or publish. */
@@ -21,6 +23,7 @@ export async function planBuild(
   dependencies: Dependencies,
   input: BuildInput,
 ): Promise<{ buildId: string | null; steps: BuildStep[] }> {
+  await noteRules(dependencies.pool, (await projectOf(dependencies)).identity);
   const plan = await planModels(dependencies.pool, await graphOf(dependencies), input);
   const steps = plan.steps.map(({ step, after }) => ({
     name: step,
@@ -56,8 +59,14 @@ export async function publishBuild(dependencies: Dependencies, { buildId }: { bu
   };
 }
 
-async function graphOf({ loadProject, loadSql }: Dependencies): Promise<Graph> {
-  return await loadProjectGraph(await loadSql(), await loadProject());
+async function graphOf(dependencies: Dependencies): Promise<Graph> {
+  return await loadProjectGraph(await dependencies.loadSql(), await projectOf(dependencies));
+}
+
+/** The project, with the identity rules that are in force. */
+async function projectOf({ pool, loadProject }: Dependencies): Promise<Project> {
+  const project = await loadProject();
+  return { ...project, identity: await rulesInForce(pool, project.identity) };
 }
 
 function asReports({ rows, milliseconds }: ComputeResult): ModelReport[] {

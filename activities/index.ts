@@ -14,6 +14,7 @@ import type {
   SyncUnitInput,
 } from "../domain/runs.ts";
 import type { Dependencies, SharedDependencies } from "./dependencies.ts";
+import { identityActivities } from "./identity.ts";
 import { keyActivities } from "./keys.ts";
 import { planSync } from "./plan-sync.ts";
 import { acceptField, reprocessStream } from "./reprocess.ts";
@@ -51,6 +52,7 @@ export function createActivities({ pools, ...shared }: SharedDependencies) {
     reprocessStream: (input: { source: string; stream: string; actor: string }): Promise<ReprocessReport> =>
       reprocessStream(loader, input),
     ...keyActivities(privacy),
+    ...identityActivities(loader, publisher),
   };
 }
 

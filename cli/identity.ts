@@ -1,10 +1,13 @@
+import { WorkflowIdConflictPolicy, WorkflowNotFoundError } from "@temporalio/client";
 import type { Command } from "commander";
 import { UserError } from "../domain/errors.ts";
-import { BUILD_WORKFLOW_ID } from "../domain/ids.ts";
-import type { BuildReport } from "../domain/runs.ts";
+import { BUILD_WORKFLOW_ID, DECIDE_RULES_SIGNAL, IDENTITY_WORKFLOW_ID, TASK_QUEUE } from "../domain/ids.ts";
+import type { BuildReport, IdentityApplication, IdentityPlan, RulesDecision } from "../domain/runs.ts";
+import { findBlocked } from "../warehouse/blocked.ts";
 import { readCustomerGraph } from "../warehouse/identity/customer-graph.ts";
 import { areDecisionsBuilt, decideMerge, decideSplit } from "../warehouse/identity/decide.ts";
 import { explainCustomer, findCustomer, readConflicts } from "../warehouse/identity/explain.ts";
+import { planIdentity } from "../warehouse/identity/plan.ts";
 import { actor } from "./keys.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions, type Session } from "./session.ts";
@@ -79,6 +82,48 @@ export function registerIdentity(program: Command): void {
       }),
     );
   identity
+    .command("plan")
+    .description("what the rules of miette.yaml, as they stand now, would change of who is who; nothing moves")
+    .option("--apply", "put the rules into force once somebody approves them; until then builds keep those before")
+    .action(({ apply }: { apply?: boolean }, command: Command) =>
+      withIdentity(command, apply ?? false, async (session) => {
+        const { pool, vault, project } = session;
+        const plan = await planIdentity(pool, project.identity, await findBlocked(pool, vault, project.identity));
+        if (session.json) console.log(JSON.stringify(plan));
+        else printPlan(plan);
+        if (!apply) return;
+        await session.client.workflow.start("applyIdentity", {
+          workflowId: IDENTITY_WORKFLOW_ID,
+          taskQueue: TASK_QUEUE,
+          args: [{ actor: actor() }],
+          workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+          staticSummary: "changed identity rules",
+        });
+        if (!session.json) console.log("Waits for miette identity approve, or refuse.");
+      }),
+    );
+  for (const [name, isApproved, description] of [
+    ["approve", true, "approve the rules that wait; a build then applies them"],
+    ["refuse", false, "refuse the rules that wait; those before stay in force"],
+  ] as const) {
+    identity
+      .command(name)
+      .description(description)
+      .action((_options: unknown, command: Command) =>
+        withIdentity(command, true, async (session) => {
+          const handle = session.client.workflow.getHandle(IDENTITY_WORKFLOW_ID);
+          const decision: RulesDecision = { isApproved, actor: actor() };
+          await handle.signal(DECIDE_RULES_SIGNAL, decision).catch((error: unknown) => {
+            if (!(error instanceof WorkflowNotFoundError)) throw error;
+            throw new UserError('no rules wait for approval; run "miette identity plan --apply" first.');
+          });
+          const report = (await handle.result()) as IdentityApplication;
+          if (session.json) return console.log(JSON.stringify(report));
+          console.log(isApproved ? "Approved; a build applies them." : "Refused; the rules before stay in force.");
+        }),
+      );
+  }
+  identity
     .command("conflicts")
     .description("links that were refused, and which rule they would have broken")
     .action((_options: unknown, command: Command) =>
@@ -125,6 +170,31 @@ export function registerIdentity(program: Command): void {
         await buildDecisions(session);
       }),
     );
+}
+
+function printPlan(plan: IdentityPlan): void {
+  const change = (what: string, before: number, after: number) => ({ what, before, after });
+  printRows(
+    [
+      change("people", plan.peopleBefore, plan.peopleAfter),
+      change("refused links", plan.conflictsBefore, plan.conflictsAfter),
+      change("shared or blocked identifiers", plan.hiddenBefore, plan.hiddenAfter),
+    ],
+    { json: false, empty: "" },
+  );
+  console.log(
+    `${plan.merges} people would be merged into others, ${plan.splits} come apart; ${plan.recordsMoved} records move, among them ${plan.ordersMoved} orders of ${plan.revenueMoved} ${plan.currency}.`,
+  );
+  if (plan.moves.length === 0) return;
+  printRows(
+    plan.moves.map(({ from, to, isKnown, orders, revenue }) => ({
+      from: from ?? "nobody",
+      to: to === null ? "nobody" : isKnown ? to : "somebody new",
+      orders,
+      revenue,
+    })),
+    { json: false, empty: "" },
+  );
 }
 
 async function withIdentity(

@@ -2,7 +2,7 @@ import type { ValidateFunction } from "ajv";
 import { columnName, referenceColumn } from "../domain/columns.ts";
 import { UserError } from "../domain/errors.ts";
 import { REMAINS } from "../domain/remains.ts";
-import type { FieldSchema, JsonType, StreamSchema } from "../domain/streams.ts";
+import { fieldsOfMatchPart, type FieldSchema, type JsonType, type StreamSchema } from "../domain/streams.ts";
 import { hint } from "./suggest.ts";
 import { findFlaws, packagedSchema } from "./validate.ts";
 import { isObject, type Path, type YamlFile } from "./yaml-file.ts";
@@ -49,9 +49,8 @@ export function checkSchema(file: YamlFile): SchemaFile {
     });
   checkNames(schema.required ?? [], ["required"]);
   for (const [kind, parts] of Object.entries(schema.match_keys ?? {})) {
-    const fieldsOf = parts.map((part) => [part].flat().map((one) => (typeof one === "string" ? one : one.field)));
-    for (const [index, fields] of fieldsOf.entries()) {
-      for (const field of fields) {
+    for (const [index, part] of parts.entries()) {
+      for (const field of fieldsOfMatchPart(part)) {
         if (!names.includes(field))
           report(
             ["match_keys", kind, index],

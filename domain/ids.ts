@@ -9,6 +9,9 @@ export const RUN_WORKFLOW_ID = "run";
 export const BUILD_WORKFLOW_ID = "build";
 /** Also the id of its schedule. */
 export const HEALTH_WORKFLOW_ID = "health";
+export const IDENTITY_WORKFLOW_ID = "identity:apply";
+/** Approves or refuses a change of the identity rules. */
+export const DECIDE_RULES_SIGNAL = "decideRules";
 export const KEYS_WORKFLOW_ID = "keys:rotate";
 
 /** The workflow id of a source's sync, and the id of its schedule. */

@@ -143,3 +143,36 @@ export interface ReprocessReport {
 }
 
 export type AcceptFieldReport = AcceptedField & ReprocessReport;
+
+/** What other identity rules would do, before they do it. Amounts are in the reporting currency. */
+export interface IdentityPlan {
+  peopleBefore: number;
+  peopleAfter: number;
+  /** People who would become part of somebody else. */
+  merges: number;
+  /** People who would come apart from somebody, or come back. */
+  splits: number;
+  conflictsBefore: number;
+  conflictsAfter: number;
+  /** Shared and blocked identifiers. */
+  hiddenBefore: number;
+  hiddenAfter: number;
+  recordsMoved: number;
+  ordersMoved: number;
+  /** Decimal text. */
+  revenueMoved: string;
+  currency: string;
+  /** The greatest moves of revenue from one customer (null: nobody) to another, who is new where not known. */
+  moves: { from: string | null; to: string | null; isKnown: boolean; orders: number; revenue: string }[];
+}
+
+/** What somebody decided of a change of the identity rules. */
+export interface RulesDecision {
+  isApproved: boolean;
+  actor: string;
+}
+
+export interface IdentityApplication {
+  planId: string;
+  isApproved: boolean;
+}

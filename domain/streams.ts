@@ -62,6 +62,11 @@ export interface Reference {
 /** A field of a match key: in its normal form, or as it sounds, or its part before the `@`; of that its first letters alone. */
 export type MatchPart = string | { field: string; as?: "phonetic" | "local_part"; first?: number };
 
+/** The fields that one place of a match key is made of. */
+export function fieldsOfMatchPart(part: MatchPart | MatchPart[]): string[] {
+  return [part].flat().map((one) => (typeof one === "string" ? one : one.field));
+}
+
 export interface StreamSchema {
   type: "object";
   required?: string[];

@@ -1,12 +1,15 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { BUILD_WORKFLOW_ID, DECIDE_RULES_SIGNAL, IDENTITY_WORKFLOW_ID, TASK_QUEUE } from "../domain/ids.ts";
 import { verifyAudit } from "../warehouse/audit.ts";
 import { inTransaction } from "../warehouse/database.ts";
 import { readCustomerGraph } from "../warehouse/identity/customer-graph.ts";
 import { areDecisionsBuilt, decideMerge, decideSplit } from "../warehouse/identity/decide.ts";
 import { explainCustomer, findCustomer, readConflicts } from "../warehouse/identity/explain.ts";
+import { planIdentity } from "../warehouse/identity/plan.ts";
+import { requestApproval } from "../warehouse/identity/rules.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
 
 const ACTOR = "os:test";
@@ -139,7 +142,6 @@ test("a merge by hand moves orders, metrics, history and segments; its split giv
     { action: "identity.merge", actor: ACTOR, purpose: "they called" },
     { action: "identity.merge", actor: ACTOR, purpose: "they called" },
     { action: "identity.split", actor: ACTOR, purpose: null },
-    { action: "identity.split", actor: ACTOR, purpose: null },
   ]);
 }, 120_000);
 
@@ -169,6 +171,53 @@ test("a split holds in a full rebuild, and the chain of a customer is told link 
   await decideMerge(pipeline.pool, [id, rows[0]!.token], ACTOR);
   await pipeline.build();
   expect((await readConflicts(pipeline.pool, 10)).conflicts.map(({ reason }) => reason)).toEqual(["limit"]);
+}, 120_000);
+
+test("changed rules are shown before they move anybody, and wait for an approval", async () => {
+  const file = join(directory, "miette.yaml");
+  const before = await readFile(file, "utf8");
+  await writeFile(file, before.replace("{ kind: customer_id, limit: 1 }", "{ kind: customer_id, limit: 2 }"));
+  const published = await mart();
+  const plan = await planIdentity(pipeline.pool, await rules(), []);
+  expect(plan).toMatchObject({
+    peopleBefore: 3,
+    peopleAfter: 2,
+    merges: 1,
+    splits: 0,
+    conflictsBefore: 1,
+    conflictsAfter: 0,
+  });
+  expect(plan.recordsMoved).toBeGreaterThan(0);
+  expect(plan.moves.reduce((sum, { orders }) => sum + orders, 0)).toBe(plan.ordersMoved);
+
+  const apply = async (isApproved: boolean) => {
+    const handle = await pipeline.client.workflow.start("applyIdentity", {
+      workflowId: IDENTITY_WORKFLOW_ID,
+      taskQueue: TASK_QUEUE,
+      args: [{ actor: ACTOR }],
+    });
+    await expect
+      .poll(
+        async () => (await pipeline.pool.query("select from ops.identity_plans where status = 'waiting'")).rowCount,
+        {
+          timeout: 30_000,
+        },
+      )
+      .toBe(1);
+    await pipeline.build();
+    expect(await mart()).toEqual(published);
+    await handle.signal(DECIDE_RULES_SIGNAL, { isApproved, actor: ACTOR });
+    expect(await handle.result()).toMatchObject({ isApproved });
+  };
+  await apply(false);
+  await pipeline.build();
+  expect(await mart()).toEqual(published);
+  await apply(true);
+  await pipeline.client.workflow.getHandle(BUILD_WORKFLOW_ID).result();
+  expect((await readConflicts(pipeline.pool, 10)).conflicts).toEqual([]);
+  const { rows } = await pipeline.pool.query("select from core.people where anchor_token is not null");
+  expect(rows).toHaveLength(2);
+  await expect(requestApproval(pipeline.pool, await rules(), [], ACTOR)).rejects.toThrow("in force already");
 }, 120_000);
 
 test("what can't be decided is told in one sentence and changes nothing", async () => {

@@ -11,23 +11,13 @@ import type { Vault } from "./vault.ts";
  * identifiers of their kinds have changed.
  */
 export async function refreshBlocked(pool: pg.Pool, vault: Vault, rules: IdentityRules): Promise<void> {
-  const patterns = new Map(
-    rules.identifiers
-      .filter(({ blocked }) => blocked.length > 0)
-      .map(({ kind, blocked }) => [kind, blocked.map(asPattern)]),
-  );
-  const kinds = [...patterns.keys()];
+  const kinds = [...patternsOf(rules).keys()];
   const state = await blockState(pool, rules, kinds);
   const { rows } = await pool.query<{ value: string }>(
     "select value from ops.notes where name = 'blocked identifiers'",
   );
   if (rows[0]?.value === state) return;
-  const blocked: { token: string; kind: string }[] = [];
-  for await (const batch of vault.identifiers(pool, kinds)) {
-    for (const { token, kind, canonical } of batch) {
-      if (patterns.get(kind)?.some((pattern) => pattern.test(canonical))) blocked.push({ token, kind });
-    }
-  }
+  const blocked = await findBlocked(pool, vault, rules);
   await inTransaction(pool, async (client) => {
     const tokens = blocked.map(({ token }) => token);
     const gone = await client.query("delete from ops.blocked_identifiers where token <> all($1)", [tokens]);
@@ -42,6 +32,31 @@ export async function refreshBlocked(pool: pg.Pool, vault: Vault, rules: Identit
       [state],
     );
   });
+}
+
+export interface BlockedIdentifier {
+  token: string;
+  kind: string;
+}
+
+/** The identifiers whose values the rules block. */
+export async function findBlocked(pool: pg.Pool, vault: Vault, rules: IdentityRules): Promise<BlockedIdentifier[]> {
+  const patterns = patternsOf(rules);
+  const blocked: BlockedIdentifier[] = [];
+  for await (const batch of vault.identifiers(pool, [...patterns.keys()])) {
+    for (const { token, kind, canonical } of batch) {
+      if (patterns.get(kind)?.some((pattern) => pattern.test(canonical))) blocked.push({ token, kind });
+    }
+  }
+  return blocked;
+}
+
+function patternsOf(rules: IdentityRules): Map<string, RegExp[]> {
+  return new Map(
+    rules.identifiers
+      .filter(({ blocked }) => blocked.length > 0)
+      .map(({ kind, blocked }) => [kind, blocked.map(asPattern)]),
+  );
 }
 
 /** Changes when a rule does, or when an identifier of a kind with patterns has come. */

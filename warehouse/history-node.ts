@@ -134,7 +134,7 @@ function typedNull({ input }: ComputeContext, name: string): string {
 
 /**
  * Every change of a day counts from the day's beginning, and a second one of the same day replaces the first: so a build
- * that is repeated writes what it wrote before.
+ * that is repeated writes what it wrote before. One that takes the first back leaves no seam.
  */
 function nextVersions(customers: string, published: string, known: ReadonlySet<string>): string {
   const now = ATTRIBUTES.map((name) => `c.${quoteName(name)}`).join(", ");
@@ -144,7 +144,9 @@ function nextVersions(customers: string, published: string, known: ReadonlySet<s
   const isOpen = "upper_inf(h.valid)";
   const isChanged = `row(${then}) is distinct from row(${now})`;
   const isOlder = "(lower_inf(h.valid) or lower(h.valid) < ops.as_of())";
-  return `
+  const attributes = ATTRIBUTES.map((name) => quoteName(name)).join(", ");
+  const own = (alias: string) => ATTRIBUTES.map((name) => `${alias}.${quoteName(name)}`).join(", ");
+  return `with next (customer_id, valid, ${attributes}) as (
     select h.customer_id, h.valid, ${then} from ${from} where not (${isOpen} and ${isChanged})
     union all
     select h.customer_id, tstzrange(lower(h.valid), ops.as_of()), ${then} from ${from}
@@ -153,7 +155,18 @@ function nextVersions(customers: string, published: string, known: ReadonlySet<s
     select h.customer_id, tstzrange(case when ${isOlder} then ops.as_of() else lower(h.valid) end, null), ${now} from ${from}
     where ${isOpen} and ${isChanged}
     union all
-    ${firstVersions(customers)} where not exists (select from ${published} as h where h.customer_id = c.customer_id)`;
+    ${firstVersions(customers)} where not exists (select from ${published} as h where h.customer_id = c.customer_id)
+    ),
+    seams as (
+      select past.customer_id, past.valid as past, present.valid as present
+      from next as past join next as present on present.customer_id = past.customer_id
+      where upper(past.valid) = ops.as_of() and lower(present.valid) = ops.as_of()
+        and row(${own("past")}) is not distinct from row(${own("present")})
+    )
+    select next.customer_id, tstzrange(lower(next.valid), case when seams.past is null then upper(next.valid) end) as valid,
+      ${own("next")}
+    from next left join seams on seams.customer_id = next.customer_id and seams.past = next.valid
+    where not exists (select from seams as s where s.customer_id = next.customer_id and s.present = next.valid)`;
 }
 
 function firstVersions(customers: string): string {

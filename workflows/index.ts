@@ -1,5 +1,6 @@
 /** The workflows, as the worker bundles them. */
 export { acceptField } from "./accept-field.ts";
+export { applyIdentity } from "./apply-identity.ts";
 export { buildModels } from "./build-models.ts";
 export { checkHealth } from "./check-health.ts";
 export { rotateKeys } from "./rotate-keys.ts";

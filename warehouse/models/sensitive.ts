@@ -1,6 +1,6 @@
 import { columnName } from "../../domain/columns.ts";
 import { UserError } from "../../domain/errors.ts";
-import { rawTableName, type SensitiveCategory, type Stream } from "../../domain/streams.ts";
+import { fieldsOfMatchPart, rawTableName, type SensitiveCategory, type Stream } from "../../domain/streams.ts";
 import type { Check } from "./check.ts";
 import { findReading } from "./find-reading.ts";
 import type { Step } from "./steps.ts";
@@ -54,8 +54,11 @@ function rawColumns(streams: readonly Stream[]): SensitiveColumns {
       const column = columnName(field);
       for (const each of [column, ...keep.map((remain) => `${column}_${remain}`)]) columns.set(each, category);
     }
-    for (const [key, fields] of Object.entries(schema.match_keys ?? {})) {
-      const category = fields.map((field) => schema.properties[field]?.sensitive).find(Boolean);
+    for (const [key, parts] of Object.entries(schema.match_keys ?? {})) {
+      const category = parts
+        .flatMap(fieldsOfMatchPart)
+        .map((field) => schema.properties[field]?.sensitive)
+        .find(Boolean);
       if (category) columns.set(columnName(key), category);
     }
     if (columns.size === 0) continue;
