@@ -134,6 +134,12 @@ const MODULES: Module[] = [
       token: "the token by which SQL knows an identifier; it goes into the audit",
     },
   },
+  {
+    load: async () => (await import("./codec.ts")).registerCodec,
+    commands: {
+      codec: "let Temporal's web interface show sealed payloads, to one browser, until Ctrl-C",
+    },
+  },
 ];
 
 /** Makes all commands known by name, and the one that is asked for able to run. */
