@@ -5,6 +5,7 @@ import { NativeConnection, Runtime, Worker } from "@temporalio/worker";
 import { pino } from "pino";
 import { loggedActivities } from "./activities/activity-log.ts";
 import { boundedAttempts } from "./activities/attempts.ts";
+import { keepCrashesQuiet } from "./activities/crashes.ts";
 import { errorsAsCodes } from "./activities/errors-as-codes.ts";
 import { createActivities } from "./activities/index.ts";
 import { declareField, loadProject, loadSettings, loadSqlTree } from "./config.ts";
@@ -22,6 +23,7 @@ import { Vault } from "./warehouse/vault.ts";
 /** The Temporal worker of one project: reads where its servers are from the environment, and runs until it is told to stop. */
 const settings = loadSettings();
 const log = pino({ name: "worker", level: settings.logLevel });
+keepCrashesQuiet(log);
 if (!settings.databaseUrl || !settings.temporalAddress) {
   throw new Error("the worker needs DATABASE_URL and TEMPORAL_ADDRESS; npm start sets them for the embedded servers");
 }

@@ -35,10 +35,7 @@ export function toFailure(error: unknown, log: Logger): Error {
   }
   const detail = randomUUID();
   const { code, sentence, retryable } = classify(error);
-  log.error(
-    { detail, code, kind: errorName(error), sqlstate: sqlstate(error), stack: frames(error) },
-    "unexpected error",
-  );
+  log.error({ detail, code, ...describeError(error) }, "unexpected error");
   return ApplicationFailure.create({
     message: `${sentence} (detail ${detail} in the worker's log)`,
     type: code,
@@ -75,21 +72,32 @@ function classify(error: unknown): { code: ErrorCode; sentence: string; retryabl
   return { code: "internal", sentence: `an unexpected ${errorName(error)} happened`, retryable: true };
 }
 
+/** What a log may hold of any error: its class, its code and where it happened, but not its message. */
+export function describeError(error: unknown): { kind: string; sqlstate: string | null; stack: string[] } {
+  return { kind: errorName(error), sqlstate: sqlstate(error), stack: frames(error) };
+}
+
+/** Postgres's code, or Node's. What looks like neither may be anything. */
 function sqlstate(error: unknown): string | null {
   const code = error instanceof Error ? (error as Error & { code?: unknown }).code : undefined;
-  return typeof code === "string" ? code : null;
+  return typeof code === "string" && /^[A-Z0-9_]{1,40}$/.test(code) ? code : null;
 }
 
 function errorName(error: unknown): string {
   return error instanceof Error ? error.constructor.name : typeof error;
 }
 
-/** Where it happened; the stack's head is the message, which may hold a value. */
+const FRAME = /^ {4}at (?:.+ \()?(?:file:\/\/|node:|\/|[A-Z]:\\)\S*:\d+:\d+\)?$/;
+
+/** Where it happened. The stack's head is the message, which may hold a value, and lines of its own. */
 function frames(error: unknown): string[] {
-  const stack = error instanceof Error ? (error.stack ?? "") : "";
-  return stack
+  if (!(error instanceof Error)) return [];
+  const { stack = "", message } = error;
+  const head = message === "" ? -1 : stack.indexOf(message);
+  const places = head === -1 ? stack : stack.slice(head + message.length);
+  return places
     .split("\n")
-    .filter((line) => line.startsWith("    at "))
+    .filter((line) => FRAME.test(line))
     .map((line) => line.trim());
 }
 
