@@ -143,7 +143,7 @@ function domainEnd(text: string, start: number): number {
   for (let labels = 0; labels < 8 && candidate !== ""; labels += 1) {
     if (DOMAIN.test(candidate) || IPV4.test(candidate)) return start + candidate.length;
     const cut = Math.max(candidate.lastIndexOf("."), candidate.lastIndexOf("-"));
-    const digits = /^(.*\.\p{L}{2,24})[\p{N}]+$/u.exec(candidate);
+    const digits = /^(.*\.\p{L}{2,24})\p{N}/u.exec(candidate);
     candidate = digits ? (digits[1] as string) : candidate.slice(0, Math.max(cut, 0));
   }
   return start;

@@ -24,6 +24,9 @@ for (const [characters, meaning] of [
   for (const character of characters) MEANING[character.charCodeAt(0)] = meaning;
 }
 
+/** A part of every key that says of a value that it is a phone number. */
+const PHONE_WORD = /phone|tel|mobile|msisdn|cell|whats/i;
+
 /** Full-width and small at signs and pluses. */
 const DISGUISED = new Set([0xff20, 0xfe6b, 0xff0b, 0xfe62]);
 
@@ -54,7 +57,7 @@ export function isSuspicious(text: string): boolean {
     } else run = inRun = 0;
   }
   if (seen & REFERENCE && text.includes("&")) return true;
-  return (seen & KEY) !== 0 && digits >= FEWEST_DIGITS;
+  return (seen & KEY) !== 0 && digits >= FEWEST_DIGITS && PHONE_WORD.test(text);
 }
 
 /** Runs that may be base64 of a text: twelve or more of its letters, of both cases, as the base64 of any word has. */
