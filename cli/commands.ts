@@ -61,6 +61,18 @@ const MODULES: Module[] = [
     },
   },
   {
+    load: async () => (await import("./backup.ts")).registerBackup,
+    commands: {
+      backup: "write the warehouse's state to two files, the data and the vault, from one moment, while all goes on",
+    },
+  },
+  {
+    load: async () => (await import("./restore.ts")).registerRestore,
+    commands: {
+      restore: "bring back the data of a backup with the newest vault, and build the mart anew",
+    },
+  },
+  {
     load: async () => (await import("./lineage.ts")).registerLineage,
     commands: {
       lineage: "what a relation or a column is made of, and what is made of it",

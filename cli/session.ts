@@ -9,6 +9,7 @@ import type { Project } from "../domain/project.ts";
 import { keyRingOf } from "../privacy/key-ring.ts";
 import { ownEnvironment } from "../stack/environment.ts";
 import { attachStack, type Stack } from "../stack/stack.ts";
+import { refuseUnfinished } from "../warehouse/backup/unfinished.ts";
 import { createWarehouse, type WarehouseUrls } from "../warehouse/bootstrap.ts";
 import { dataConverter } from "../warehouse/data-converter.ts";
 import { openPool } from "../warehouse/database.ts";
@@ -43,29 +44,65 @@ export interface GlobalOptions {
   json?: boolean;
 }
 
-/** What a command works with while the servers run. */
-export interface Session {
+/** The servers and the warehouse as they are, nothing made in it. */
+export interface Servers {
   settings: Settings;
   project: Project;
   stack: Stack;
   /** The warehouse, as its owner. */
   pool: pg.Pool;
+  /** Its URLs, with the passwords of the owner and of the worker's role. */
+  ownerUrl: string;
+  workerUrl: string;
   /** The warehouse, as the analyst, who reads the mart alone. */
   analystPool: pg.Pool;
   /** For `psql`, without a password. */
   analystUrl: string;
-  client: Client;
+  /** Reads no payload: they are sealed by the vault. */
+  connection: Connection;
   /** Machine-readable output is asked for. */
   json: boolean;
   graph(): Promise<Graph>;
+}
+
+/** What a command works with while the servers run. */
+export interface Session extends Servers {
+  client: Client;
   vault: Vault;
 }
 
-/** Runs `work` with the servers up: those that run already, or started for it and stopped after. */
+/** What starting a worker takes beside. */
+interface WorkerEnvironment {
+  environment: Record<string, string>;
+  /** Names of the variables that the project's file asks for. */
+  watched: string[];
+}
+
+/** Runs `work` with the servers up, the warehouse claimed for the project and its vault open. */
 export async function withSession<T>(
   options: GlobalOptions,
   needs: { worker: boolean },
   work: (session: Session) => Promise<T>,
+): Promise<T> {
+  return await withServers(options, async (servers, { environment, watched }) => {
+    const { settings, project, stack, pool, connection, workerUrl } = servers;
+    await refuseUnfinished(pool);
+    await claimForProject(pool, project.name);
+    const vault = await Vault.open(pool, keyRingOf(settings));
+    if (needs.worker) await startWorker(settings, stack, workerUrl, environment, watched);
+    const client = new Client({
+      connection,
+      namespace: settings.temporalNamespace,
+      dataConverter: dataConverter(pool, vault),
+    });
+    return await work({ ...servers, client, vault });
+  });
+}
+
+/** Runs `work` with the servers up: those that run already, or started for it and stopped after. */
+export async function withServers<T>(
+  options: GlobalOptions,
+  work: (servers: Servers, worker: WorkerEnvironment) => Promise<T>,
 ): Promise<T> {
   const settings = settingsOf(options);
   if (!existsSync(join(settings.projectDirectory, "miette.yaml"))) {
@@ -87,30 +124,25 @@ export async function withSession<T>(
     const urls = await prepareWarehouse(settings, stack);
     const pool = openPool(urls.owner, { max: 4, name: "command" });
     closers.push(() => pool.end());
-    await claimForProject(pool, project.name);
-    const vault = await Vault.open(pool, keyRingOf(settings));
     const analystPool = openPool(urls.analyst, { max: 2, name: "analyst" });
     closers.push(() => analystPool.end());
     const connection = await Connection.connect({ address: stack.temporalAddress });
     closers.push(() => connection.close());
-    if (needs.worker) await startWorker(settings, stack, urls.worker, environment, [...watched]);
-    return await work({
+    const servers: Servers = {
       settings,
       project,
       stack,
       pool,
+      ownerUrl: urls.owner,
+      workerUrl: urls.worker,
       analystPool,
       analystUrl: withoutPassword(urls.analyst),
-      client: new Client({
-        connection,
-        namespace: settings.temporalNamespace,
-        dataConverter: dataConverter(pool, vault),
-      }),
+      connection,
       json: options.json ?? false,
       graph: async () =>
         await loadProjectGraph(await loadSqlTree(join(PACKAGE_DIRECTORY, "sql"), settings.projectDirectory), project),
-      vault,
-    });
+    };
+    return await work(servers, { environment, watched: [...watched] });
   } finally {
     await Promise.allSettled(closers.map((close) => close()));
     await stack.stop();
@@ -190,6 +222,7 @@ async function startWorker(
       MIETTE_KMS_PROGRAM: settings.kmsProgram ?? "",
       MIETTE_WORKFLOW_BUNDLE: settings.workflowBundle ?? "",
       DATABASE_URL: workerUrl,
+      DATABASE_URL_FILE: "",
       TEMPORAL_ADDRESS: stack.temporalAddress,
     },
     log: "worker.log",

@@ -1,4 +1,5 @@
 import { UserError } from "../domain/errors.ts";
+import { readVariable } from "./secret-files.ts";
 import type { Environment } from "./settings.ts";
 import type { Flaw } from "./validate.ts";
 import type { Path, YamlFile } from "./yaml-file.ts";
@@ -20,10 +21,16 @@ export function fillEnvironment(file: YamlFile, env: Environment): { data: unkno
     if (typeof value !== "string") return value;
     return value.replace(REFERENCE, (match, name: string | undefined) => {
       if (match === "$${") return "${";
-      const found = name === undefined ? undefined : env[name];
-      if (found !== undefined) return found;
+      let unreadable: string | undefined;
+      try {
+        const found = name === undefined ? undefined : readVariable(env, name);
+        if (found !== undefined) return found;
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        unreadable = `the environment variable ${error.message}`;
+      }
       const message = name
-        ? `the environment variable ${name} is not set; set it before the command.`
+        ? (unreadable ?? `the environment variable ${name} is not set; set it before the command.`)
         : "${ must be followed by a variable's name and }, as in ${SHOP_PASSWORD}; $${ stands for ${ itself.";
       flaws.push({ path, error: new UserError(message, file.place(path)) });
       return "";

@@ -1,4 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
 import { UserErrors } from "../domain/errors.ts";
 import { readSettings } from "./settings.ts";
 
@@ -130,4 +133,30 @@ it("serves metrics on loopback unless a host is named, and sends traces only to 
   expect(() => settings({ MIETTE_METRICS_PORT: "no", OTEL_EXPORTER_OTLP_ENDPOINT: "file:///x" })).toThrow(
     /MIETTE_METRICS_PORT: must be a port.*\nOTEL_EXPORTER_OTLP_ENDPOINT: must be an http or https URL/,
   );
+});
+
+describe("secrets by file", () => {
+  const folder = mkdtempSync(join(tmpdir(), "miette-secrets-"));
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it("are read from the file that <NAME>_FILE names, without the line's end", () => {
+    const path = file("url", "postgres://miette:pw@db:5432/miette\n");
+    expect(settings({ DATABASE_URL_FILE: path }).databaseUrl).toBe("postgres://miette:pw@db:5432/miette");
+  });
+
+  it("are refused where the variable is set too, or the file is absent, wrong or endless, without their content", () => {
+    const path = file("bad", "hunter2");
+    expect(() => settings({ DATABASE_URL_FILE: path, DATABASE_URL: "postgres://a@b:1/c" })).toThrow(
+      /DATABASE_URL_FILE: is set, and DATABASE_URL too/,
+    );
+    expect(() => settings({ DATABASE_URL_FILE: join(folder, "absent") })).toThrow(
+      /DATABASE_URL_FILE: names a file that can't be read \(ENOENT\)/,
+    );
+    expect(() => settings({ DATABASE_URL_FILE: file("long", "x".repeat(70_000)) })).toThrow(/too long for a secret/);
+    expect(() => settings({ DATABASE_URL_FILE: path })).toThrow(/^(?!.*hunter2).*DATABASE_URL: must be a URL/s);
+  });
 });

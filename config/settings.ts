@@ -1,5 +1,6 @@
 import { join, resolve } from "node:path";
 import { UserError, UserErrors } from "../domain/errors.ts";
+import { readVariable } from "./secret-files.ts";
 
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
@@ -51,11 +52,20 @@ export type Environment = Record<string, string | undefined>;
 export function readSettings(env: Environment, packageDirectory: string): Settings {
   const errors: UserError[] = [];
   const read = <T>(name: string, fallback: T, parse: (text: string) => T | null, expected: string): T => {
-    const text = env[name];
+    const text = variable(name);
     if (text === undefined || text === "") return fallback;
     const value = parse(text);
     if (value === null) errors.push(new UserError(`must be ${expected}.`, { key: name }));
     return value ?? fallback;
+  };
+  const variable = (name: string): string | undefined => {
+    try {
+      return readVariable(env, name);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      errors.push(error);
+      return undefined;
+    }
   };
   const ports = new Map<number, string>();
   const port = (name: string, fallback: number): number => {

@@ -30,6 +30,7 @@ const RULES: Record<string, Rule> = {
   telemetry: { values: ["domain", "warehouse"] },
   "worker.ts": { values: ["*"] },
   "bundle.ts": { values: ["config.ts", "warehouse/data-converter.ts", "telemetry/tracing.ts"] },
+  deploy: { values: ["config.ts", "domain"] },
   demo: { values: ["*"] },
   bench: { values: ["*"] },
 };
@@ -64,7 +65,7 @@ const PACKAGES: Record<string, string[]> = {
   "@temporalio/workflow": ["workflows"],
   "@temporalio/activity": ["activities"],
   "@temporalio/worker": ["worker.ts", "telemetry", "bundle.ts", "stack"],
-  "@temporalio/client": ["cli", "cli.ts", "console", "collector", "activities", "worker.ts", "stack"],
+  "@temporalio/client": ["cli", "cli.ts", "console", "collector", "activities", "worker.ts", "stack", "deploy"],
 };
 
 export interface Import {

@@ -81,6 +81,7 @@ export function goalsNode(goals: readonly { goal: Goal; select: MartSelect }[]):
     name: "goals",
     inputs: inputsOf(selects),
     outputs: [GOALS, VALUES],
+    remembers: [GOALS.name, VALUES.name],
     selects,
     settings: goals.length ? ["as_of", "time_zone", ...settingsOf(selects)] : [],
     version: JSON.stringify(["1", declared]),

@@ -56,6 +56,7 @@ export const historyNode: ModelNode = {
   name: "history",
   inputs: [CUSTOMERS, MERGED_PEOPLE],
   outputs: [HISTORY, MERGED_HISTORY],
+  remembers: [HISTORY.name, MERGED_HISTORY.name],
   version: "2",
   async compute(context) {
     return await write(context, context.input(CUSTOMERS), await readBefore(context, null));

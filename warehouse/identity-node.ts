@@ -4,7 +4,7 @@ import { resolveChanges } from "./identity/changes.ts";
 import { CONTRACTS, readContracts } from "./identity/contracts.ts";
 import { readBlocked, readDecisions, readFormerPeople, readRecords } from "./identity/read.ts";
 import { addOwnersByReference } from "./identity/references.ts";
-import { RECORD_OWNERS, TABLES } from "./identity/tables.ts";
+import { IDENTIFIERS, MERGED_PEOPLE, PEOPLE, RECORD_OWNERS, TABLES } from "./identity/tables.ts";
 import { writeTables } from "./identity/write.ts";
 import type { ModelNode } from "./models/relation.ts";
 
@@ -13,6 +13,7 @@ export const identityNode: ModelNode = {
   name: "identity",
   inputs: [...Object.keys(CONTRACTS), "ops.blocked_identifiers", "ops.identity_decisions"],
   outputs: TABLES,
+  remembers: [PEOPLE.name, MERGED_PEOPLE.name, IDENTIFIERS.name],
   version: "2",
   async compute(context) {
     const { rules } = context;

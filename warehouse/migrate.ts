@@ -6,17 +6,20 @@ const DIRECTORY = new URL("../sql/migrations/", import.meta.url);
 /**
  * Brings the warehouse's state tables to the newest migration; a second call does nothing.
  * @param databaseUrl a role that owns the database and may create roles
+ * @param only names of the migrations to apply, for data that were kept under these; else all
  * @returns names of the migrations that were applied
  */
-export async function migrate(databaseUrl: string): Promise<string[]> {
+export async function migrate(databaseUrl: string, only?: readonly string[]): Promise<string[]> {
   const database = knex({ client: "pg", connection: databaseUrl, pool: { min: 0, max: 2 } });
   try {
     await database.raw("create schema if not exists ops");
     const [, applied] = (await database.migrate.latest({
-      migrationSource: new SqlFiles(),
+      migrationSource: new SqlFiles(only),
       tableName: "migrations",
       schemaName: "ops",
     })) as [number, string[]];
+    // What is brought to an older state is settled when it is brought to the newest.
+    if (only) return applied;
     const { rows } = (await database.raw(
       `select from ops.notes
        where name = 'privileges settled' and value = (select count(*)::text from ops.migrations)`,
@@ -28,9 +31,19 @@ export async function migrate(databaseUrl: string): Promise<string[]> {
   }
 }
 
+/** Names of all migrations, in their order. */
+export async function migrationNames(): Promise<string[]> {
+  return (await readdir(DIRECTORY)).filter((name) => name.endsWith(".sql")).toSorted();
+}
+
 class SqlFiles implements Knex.MigrationSource<string> {
+  readonly #only: readonly string[] | undefined;
+  constructor(only: readonly string[] | undefined) {
+    this.#only = only;
+  }
   async getMigrations(): Promise<string[]> {
-    return (await readdir(DIRECTORY)).filter((name) => name.endsWith(".sql")).toSorted();
+    const names = await migrationNames();
+    return this.#only === undefined ? names : names.filter((name) => this.#only?.includes(name));
   }
   getMigrationName(name: string): string {
     return name;

@@ -49,6 +49,7 @@ export function segmentsNode(segments: readonly Segment[]): ModelNode {
     name: "segments",
     inputs: [...new Set([CUSTOMERS, ...inputsOf(selects)])],
     outputs: [SEGMENTS, MEMBERSHIPS],
+    remembers: [MEMBERSHIPS.name],
     selects,
     settings: settingsOf(selects),
     version: JSON.stringify([

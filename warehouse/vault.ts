@@ -3,6 +3,7 @@ import type pg from "pg";
 import type { KeyEncryption } from "../privacy/keys.ts";
 import { open, seal } from "../privacy/sealing.ts";
 import { Naming, type NamingKeys } from "../privacy/tokens.ts";
+import { refuseUnfinished } from "./backup/unfinished.ts";
 import { inTransaction } from "./database.ts";
 
 /** An identifier found in a record: what its token stands for. */
@@ -45,10 +46,12 @@ export class Vault {
   }
 
   /**
-   * Opens the vault of a migrated warehouse, and makes the keys that it does not have yet.
+   * Opens the vault of a migrated warehouse, and makes the keys that it does not have yet: never while those of a backup
+   * are on their way.
    * @throws UserError where a generation that wraps keys of it is missing or badly kept
    */
   static async open(pool: pg.Pool, encryption: KeyEncryption): Promise<Vault> {
+    await refuseUnfinished(pool);
     await openGenerations(pool, encryption);
     const masters = await inTransaction(pool, async (client) => {
       const keys = new Map<string, Buffer>();

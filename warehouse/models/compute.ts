@@ -151,7 +151,11 @@ async function computeRows(
         if (!outputs.has(relation)) throw new Error(`${step.name} does not declare the output ${relation}`);
         return quoteRelation(buildName(relation));
       },
-      published: (relation) => (published.has(relation) ? quoteRelation(relation) : null),
+      published: (relation) => {
+        if (!step.node.remembers?.includes(relation))
+          throw new Error(`${step.name} does not say that it remembers ${relation}`);
+        return published.has(relation) ? quoteRelation(relation) : null;
+      },
       rules: graph.settings.identity,
     });
   } catch (error) {

@@ -33,6 +33,11 @@ export interface ModelNode {
   name: string;
   inputs: string[];
   outputs: RelationSpec[];
+  /**
+   * The outputs that a full computation reads as the last publish left them. What they hold (a person's id, a span of
+   * time) can't be computed from raw alone, so a backup keeps them.
+   */
+  remembers?: readonly string[];
   /** Selects that it runs; the graph holds them to what they may read. */
   selects?: readonly MartSelect[];
   /** Settings of the project whose values its rows depend on, beside the identity rules. */
@@ -56,7 +61,7 @@ export interface ComputeContext {
   input(relation: string): string;
   /** Where to create an output: `build_core.x`. Quoted, ready for SQL. */
   output(relation: string): string;
-  /** The published relation of this name as it stands (for state that survives, like person ids), or null before its first publish. */
+  /** One of the relations that the node `remembers` (for changes alone: any of its outputs), as it stands, or null before its first publish. */
   published(relation: string): string | null;
   rules: IdentityRules;
 }

@@ -1,0 +1,96 @@
+import { cp, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createCommandLine, succeeded, type CommandLine } from "./command.ts";
+import { PROJECT } from "./faults-project.ts";
+
+/** Two machines: what the first has backed up is restored on the second. */
+const PATIENCE = 600_000;
+let first: CommandLine;
+let second: CommandLine;
+let backups: string;
+
+const jsonl = (records: object[]): string => records.map((record) => `${JSON.stringify(record)}\n`).join("");
+const numbers = [1, 2, 3, 4, 5];
+const DATA = {
+  "data/customers.jsonl": jsonl(
+    numbers.map((id) => ({ id, email: `c${id}@example.org`, full_name: `Ann ${id}`, country: "FR", revision: 1 })),
+  ),
+  "data/orders.jsonl": jsonl(
+    numbers.map((id) => ({
+      id,
+      customer_id: id,
+      ordered_at: "2026-01-01T00:00:00Z",
+      amount: id,
+      note: "n",
+      revision: 1,
+    })),
+  ),
+  "data/order_lines.jsonl": jsonl(numbers.map((id) => ({ order_id: id, line: 1, amount: id, revision: 1 }))),
+  "data/visits-1.jsonl": jsonl(
+    numbers.map((visit) => ({ visit, device_id: `d${visit}`, visited_at: "2026-01-01T00:00:00Z" })),
+  ),
+};
+
+beforeAll(async () => {
+  [first, second] = [await createCommandLine(), await createCommandLine()];
+  for (const each of [first, second]) await each.write({ ...PROJECT, ...DATA });
+  backups = join(second.project, "..", "copies");
+}, PATIENCE);
+
+afterAll(async () => {
+  await first.remove();
+  await second.remove();
+}, PATIENCE);
+
+const customers = async (on: CommandLine): Promise<unknown> =>
+  JSON.parse(
+    succeeded(
+      await on.miette([
+        "query",
+        "select c.customer_id, c.is_anonymous, c.country, h.valid::text, o.amount from mart.dim_customers c join mart.dim_customer_history h using (customer_id) left join mart.fct_orders o using (customer_id) order by 1",
+        "--json",
+      ]),
+    ).stdout,
+  );
+
+test("a backup of one machine is the same mart on another", { timeout: PATIENCE }, async () => {
+  succeeded(await first.miette(["run", "--json"]));
+  const said = succeeded(await first.miette(["backup", backups, "--vault", join(backups, "vault")])).stdout;
+  expect(said).toMatch(/The keys \(files in .*keys\) are not in it/);
+  expect(said).toMatch(/schedules come back with miette schedules apply/);
+  const [vault = ""] = await readdir(join(backups, "vault"));
+  expect(vault).toMatch(/^faults-\d{8}T\d{6}\.\d{6}Z\.vault\.miette$/);
+  expect((await readdir(backups)).toSorted()).toEqual([vault.replace(".vault.", ".data."), "vault"].toSorted());
+
+  const restore = ["restore", backups, "--vault", join(backups, "vault")];
+  const withoutKeys = await second.miette(restore);
+  expect(withoutKeys).toMatchObject({ code: 2, stdout: "" });
+  expect(withoutKeys.stderr).toMatch(/the key file is missing/);
+
+  await cp(join(first.home, "keys"), join(second.home, "keys"), { recursive: true });
+  expect(succeeded(await second.miette(restore)).stdout).toMatch(/^Restored, and the mart is built\./m);
+  expect(await customers(second)).toEqual(await customers(first));
+
+  const again = await second.miette(restore.slice(0, 2));
+  expect(again).toMatchObject({ code: 2, stdout: "" });
+  expect(again.stderr).toMatch(/this warehouse is not empty; --replace drops what it holds/);
+});
+
+test("a living warehouse goes back with its own vault, and takes no file's", { timeout: PATIENCE }, async () => {
+  const before = await customers(second);
+  const withVault = await second.miette(["restore", backups, "--vault", join(backups, "vault"), "--replace"]);
+  expect(withVault.code).toBe(2);
+  expect(withVault.stderr).toMatch(/has a vault of its own, which is the newest; leave --vault out/);
+  succeeded(await second.miette(["restore", backups, "--replace", "--json"]));
+  expect(await customers(second)).toEqual(before);
+  expect(await readdir(second.home)).not.toContain("vault-before-restore.miette");
+});
+
+test("a backup of another project is refused", { timeout: PATIENCE }, async () => {
+  const [data = ""] = (await readdir(backups)).filter((name) => name.endsWith(".data.miette"));
+  await second.write({ "miette.yaml": (PROJECT["miette.yaml"] ?? "").replace("name: faults", "name: other") });
+  const other = await second.miette(["restore", join(backups, data), "--replace"]);
+  expect(other.code).toBe(2);
+  expect(other.stderr).toMatch(/the backup is of the project faults, not other/);
+});
