@@ -24,10 +24,14 @@ export async function createWarehouse(superuserUrl: string, passwords: RolePassw
   const admin = new pg.Client({ connectionString: superuserUrl });
   await admin.connect();
   try {
+    // Two commands that start at once would alter the same rows of the catalogue. The lock ends with the connection.
+    await admin.query("select pg_advisory_lock(5131712)");
     await ensureLogin(admin, OWNER, passwords.owner);
     const { rowCount } = await admin.query("select from pg_database where datname = $1", [DATABASE]);
-    if (!rowCount)
+    if (!rowCount) {
+      await shareRoles(admin);
       await admin.query(`create database ${quoteName(DATABASE)} owner ${quoteName(OWNER)} template template0`);
+    }
     const urlOf = (user: string, password: string): string => {
       const url = new URL(superuserUrl);
       url.username = user;
@@ -59,6 +63,16 @@ async function ensureLogin(admin: pg.Client, role: string, password: string): Pr
   );
 }
 
+/** Roles belong to the cluster: those that another of its databases brought are the owner's to grant as well. */
+async function shareRoles(admin: pg.Client): Promise<void> {
+  const { rows } = await admin.query<{ role: string }>("select rolname as role from pg_roles where rolname = any($1)", [
+    ["transformer", "analyst", "warehouse", "loader", "publisher", "privacy", "activator", "auditor"],
+  ]);
+  if (rows.length === 0) return;
+  const roles = rows.map(({ role }) => quoteName(role)).join(", ");
+  await admin.query(`grant ${roles} to ${quoteName(OWNER)} with admin option`);
+}
+
 /**
  * What only a superuser may settle. A worker's login may become the roles of its work and inherits none of them; nobody
  * but who migrates may run code of their own in the server or keep data in it that no table shows.
@@ -70,13 +84,11 @@ async function harden(superuserUrl: string): Promise<void> {
   await admin.connect();
   try {
     await admin.query(`
-      select pg_advisory_lock(5131712);
       grant loader, publisher, transformer, privacy, activator to worker with inherit false, set true;
       grant pg_read_all_stats to privacy;
       revoke usage on language plpgsql from public;
       grant usage on language plpgsql to ${quoteName(OWNER)};
-      revoke execute on function lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) from public;
-      select pg_advisory_unlock(5131712)`);
+      revoke execute on function lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) from public`);
   } finally {
     await admin.end();
   }
