@@ -188,6 +188,28 @@ identity:
     ]);
   });
 
+  it("is told of identity rules that contradict each other", async () => {
+    await put("schemas/c.yaml", CUSTOMERS);
+    await put(
+      "miette.yaml",
+      `${HEAD}sources: { s: { connector: csv, config: { path: a }, streams: { c: { schema: schemas/c.yaml } } } }
+identity:
+  identifiers:
+    - { kind: customer_id, limit: 5, window: { limit: 5, days: 30 } }
+    - kind: email
+      limit: 5
+      window: { limit: 6, days: 30 }
+      blocked: ["noreply@*"]
+    - kind: name_birth
+      blocked: ["smith*"]
+`,
+    );
+    expect(await errors()).toEqual([
+      "miette.yaml:10 identity.identifiers[1].window.limit: must be at most the limit of 5 that stands beside it; lower it, or leave the window out.",
+      'miette.yaml:13 identity.identifiers[2].blocked: "name_birth" is a match key, and a match key has no value to compare; block a field\'s identifier, or give the key shared_above.',
+    ]);
+  });
+
   it.each([
     ["+01:00", "is no IANA time zone; write one as in Europe/Paris or UTC."],
     ["Mars/Olympus", "is no IANA time zone; write one as in Europe/Paris or UTC."],

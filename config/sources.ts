@@ -31,6 +31,13 @@ interface StreamBlock {
   config?: Config;
 }
 
+/** The identifier kinds that schemas declare, in their order. */
+export interface FieldKinds {
+  all: string[];
+  /** Those that no field is, but match keys alone. */
+  matchKeys: string[];
+}
+
 /** A stream whose schema could be read, with that schema. */
 export interface LoadedStream {
   stream: Stream;
@@ -46,7 +53,7 @@ export async function readSources(
   root: string,
   connectors: ConnectorConfigs,
   findings: Findings,
-): Promise<{ sources: SourceDeclaration[]; fieldKinds: string[] | null }> {
+): Promise<{ sources: SourceDeclaration[]; fieldKinds: FieldKinds | null }> {
   const schemas = new SchemaReader(root);
   const sources: SourceDeclaration[] = [];
   const loaded: LoadedStream[] = [];
@@ -138,10 +145,11 @@ function withKinds(schema: StreamSchema, source: string): StreamSchema {
   return { ...schema, properties: Object.fromEntries(properties) };
 }
 
-function kindsOf(loaded: LoadedStream[]): string[] {
-  const kinds = loaded.flatMap(({ stream: { schema } }) => [
-    ...Object.values(schema.properties).flatMap(({ identifier }) => identifier ?? []),
-    ...Object.keys(schema.match_keys ?? {}),
-  ]);
-  return [...new Set(kinds)];
+function kindsOf(loaded: LoadedStream[]): FieldKinds {
+  const ofFields = ({ properties }: StreamSchema) =>
+    Object.values(properties).flatMap(({ identifier }) => identifier ?? []);
+  const schemas = loaded.map(({ stream }) => stream.schema);
+  const fields = new Set(schemas.flatMap(ofFields));
+  const all = new Set(schemas.flatMap((schema) => [...ofFields(schema), ...Object.keys(schema.match_keys ?? {})]));
+  return { all: [...all], matchKeys: [...all].filter((kind) => !fields.has(kind)) };
 }
