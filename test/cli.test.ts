@@ -107,6 +107,11 @@ test.each([
     ["sync", "crm"],
     /^127\.0\.0\.1:\d+\/postgres refuses the credentials of "url"; correct its user and password$/,
   ],
+  [
+    "a field that nobody has sent",
+    ["schema", "accept", "shop", "customers", "shoe_size"],
+    /^shoe_size: no record of shop\.customers holds an undeclared field of this name; miette status lists those that do/,
+  ],
   ["an unknown model", ["build", "--select", "fct_order"], /fct_order/],
   ["a date that is none", ["sync", "shop", "--from", "yesterday"], /^--from: is no ISO 8601 date or time/],
 ])("%s is told in one sentence, with exit code 2", async (_mistake, args, sentence) => {
