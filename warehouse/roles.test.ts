@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { createTestDatabase } from "../test/database.ts";
 import { createWarehouse, type WarehouseUrls } from "./bootstrap.ts";
 import { migrate } from "./migrate.ts";
 
@@ -8,6 +9,8 @@ let urls: WarehouseUrls;
 let analyst: pg.Client;
 let worker: pg.Client;
 beforeAll(async () => {
+  // Other test files make the roles of this cluster too; from here on they are there.
+  await (await createTestDatabase()).drop();
   const password = (): string => randomBytes(12).toString("hex");
   urls = await createWarehouse(`${inject("postgresUrl")}/postgres`, {
     owner: password(),
