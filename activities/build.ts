@@ -1,7 +1,9 @@
 import { Context } from "@temporalio/activity";
+import type { Pool } from "pg";
 import type { BuildInput, BuildReport, BuildStep, ModelReport } from "../domain/runs.ts";
 import type { Project } from "../domain/project.ts";
 import { refreshBlocked } from "../warehouse/blocked.ts";
+import { feedLedger } from "../warehouse/consent/feed.ts";
 import { computeContracts, computeModel, type ComputeResult } from "../warehouse/models/compute.ts";
 import type { Graph } from "../warehouse/models/graph.ts";
 import { planBuild as planModels } from "../warehouse/models/plan.ts";
@@ -47,8 +49,15 @@ export async function computeModels(
   return reports;
 }
 
-export async function publishBuild(dependencies: Dependencies, { buildId }: { buildId: string }): Promise<BuildReport> {
+/** @param ledger connections that may write what people have said about their data */
+export async function publishBuild(
+  dependencies: Dependencies,
+  ledger: Pool,
+  { buildId }: { buildId: string },
+): Promise<BuildReport> {
   const { relations, checks, models } = await publish(dependencies.pool, await graphOf(dependencies), buildId);
+  const consents = relations.find(({ relation }) => relation === "core.consents");
+  if (consents && consents.inserted + consents.updated + consents.deleted > 0) await feedLedger(ledger);
   const total = (of: "inserted" | "updated" | "deleted"): number => relations.reduce((sum, each) => sum + each[of], 0);
   return {
     inserted: total("inserted"),

@@ -41,7 +41,8 @@ export function createActivities({ pools, ...shared }: SharedDependencies) {
     },
     computeModels: (input: { buildId: string; step: string }): Promise<ModelReport[]> =>
       build.computeModels(publisher, input),
-    publishBuild: (input: { buildId: string }): Promise<BuildReport> => build.publishBuild(publisher, input),
+    publishBuild: (input: { buildId: string }): Promise<BuildReport> =>
+      build.publishBuild(publisher, pools.privacy, input),
     checkHealth: (): Promise<Delivery[]> => health.checkHealth(publisher),
     raiseAlert: (input: Alert): Promise<void> => health.raiseAlert(publisher, input),
     deliver: (input: Delivery): Promise<void> => health.deliver(publisher, input),

@@ -140,6 +140,12 @@ const MODULES: Module[] = [
     },
   },
   {
+    load: async () => (await import("./consent.ts")).registerConsent,
+    commands: {
+      consent: "what people have allowed and forbidden: note what somebody said, show what holds",
+    },
+  },
+  {
     load: async () => (await import("./reveal.ts")).registerReveal,
     commands: {
       reveal: "open what is sealed of one customer, in plain text; it goes into the audit",

@@ -64,6 +64,25 @@ describe("a contract", () => {
     ]);
   });
 
+  test("takes null for an optional column that a staging model leaves out, and its type where it is there", async () => {
+    const text = CONTRACT.text.replace(
+      "  email_token",
+      '  note: { type: text, optional: true, description: "Said" }\n  email_token',
+    );
+    const noted = sql("contracts/orders.yaml", text);
+    const withNote = till("record_key, deleted_at, amount, null::text as email_token, 'paid in cash' as note");
+    await build(database.pool, await graphOf([noted, shop(), withNote], [], { settings: { sources } }));
+    expect(await query("select source, note from core.orders order by source, amount")).toEqual([
+      { source: "shop", note: null },
+      { source: "shop", note: null },
+      { source: "till", note: "paid in cash" },
+    ]);
+    const wrong = till("record_key, deleted_at, amount, null::text as email_token, 1 as note");
+    const building = async () =>
+      await build(database.pool, await graphOf([noted, shop(), wrong], [], { settings: { sources } }));
+    await expect(building()).rejects.toThrow(/column note is integer, but contract orders asks for text/);
+  });
+
   test("without any source is an empty table", async () => {
     await run();
     expect(await query("select * from core.orders")).toEqual([]);

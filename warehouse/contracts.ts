@@ -10,6 +10,8 @@ export interface ContractColumn {
   type: ContractType;
   /** Whether every record must have a value. */
   required: boolean;
+  /** Whether a staging model may leave the column out; it is null then. */
+  optional: boolean;
   description: string;
 }
 
@@ -39,7 +41,7 @@ export type ContractType = keyof typeof CONTRACT_TYPES;
 const NAME = "^[a-z][a-z0-9_]{0,62}$";
 const validate = new Ajv({ allErrors: true }).compile<{
   grain: string;
-  columns: Record<string, { type: ContractType; required?: boolean; description: string }>;
+  columns: Record<string, { type: ContractType; required?: boolean; optional?: boolean; description: string }>;
 }>({
   type: "object",
   additionalProperties: false,
@@ -57,6 +59,7 @@ const validate = new Ajv({ allErrors: true }).compile<{
         properties: {
           type: { enum: Object.keys(CONTRACT_TYPES) },
           required: { type: "boolean" },
+          optional: { type: "boolean" },
           description: { type: "string", minLength: 1 },
         },
       },
@@ -96,10 +99,11 @@ export function loadContracts(files: readonly ModelFile[]): Map<string, Contract
       }
       continue;
     }
-    const columns = Object.entries(value.columns).map(([column, { type, required = false, description }]) => ({
+    const columns = Object.entries(value.columns).map(([column, { type, required = false, optional = false, description }]) => ({
       name: column,
       type,
       required,
+      optional,
       description,
     }));
     contracts.set(name, { name, grain: value.grain, columns, file: file.displayFile });

@@ -17,7 +17,7 @@ export function checkMember(contract: Contract, member: Member, shape: Shape | u
   const asked = [
     { name: "record_key", type: "uuid" as const },
     { name: "deleted_at", type: "timestamptz" as const },
-    ...contract.columns,
+    ...contract.columns.filter(({ name, optional }) => !optional || types.has(name)),
   ];
   for (const { name, type } of asked) {
     const actual = types.get(name);

@@ -130,7 +130,7 @@ export function checkContract(model: Model, contracts: ReadonlyMap<string, Contr
   const names = model.output.columns.map((column) => column.name);
   if (model.output.isComplete) {
     for (const { name, type } of [
-      ...contract.columns,
+      ...contract.columns.filter((column) => !column.optional),
       { name: "record_key", type: "uuid" },
       { name: "deleted_at", type: "timestamptz" },
     ]) {
