@@ -36,8 +36,8 @@ const till = (select = "record_key, deleted_at, amount, null::text as email_toke
     `-- One row per receipt.\n-- contract: orders\nselect ${select} from raw.till__receipts`,
   );
 const sources = [
-  { name: "shop", streams: [{ name: "orders" }] },
-  { name: "till", streams: [{ name: "receipts" }] },
+  { name: "shop", streams: [{ name: "orders", schema: { properties: {} } }] },
+  { name: "till", streams: [{ name: "receipts", schema: { properties: {} } }] },
 ] as never;
 const graph = (...files: ModelFile[]) => graphOf([CONTRACT, ...files], [], { settings: { sources } });
 const run = async (...files: ModelFile[]) => await build(database.pool, await graph(...files));
