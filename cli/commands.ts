@@ -140,6 +140,12 @@ const MODULES: Module[] = [
     },
   },
   {
+    load: async () => (await import("./clock.ts")).registerClock,
+    commands: {
+      clock: "by when people's requests have to be answered: list, confirm receipt, extend",
+    },
+  },
+  {
     load: async () => (await import("./consent.ts")).registerConsent,
     commands: {
       consent: "what people have allowed and forbidden: note what somebody said, show what holds",

@@ -1,4 +1,4 @@
-import { Argument, InvalidArgumentError, Option, type Command } from "commander";
+import { Argument, Option, type Command } from "commander";
 import { ALL_PURPOSES, CHOICES, type Choice } from "../domain/consent.ts";
 import { UserError } from "../domain/errors.ts";
 import { JURISDICTIONS } from "../domain/clocks.ts";
@@ -10,6 +10,7 @@ import { requireCustomer } from "../warehouse/reveal.ts";
 import { actor } from "./actor.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
+import { parseTime } from "./time.ts";
 
 interface NoteOptions {
   email: string[];
@@ -40,10 +41,10 @@ export function registerConsent(program: Command): void {
       .option("--phone <number>", "of the person", collect, [])
       .option("--id <kind:value>", "another identifier of the person", collect, [])
       .option("--purpose <name>", "what it is about, as in marketing; without it, all purposes")
-      .option("--at <time>", "when it was said, ISO 8601 (default: now)", time)
+      .option("--at <time>", "when it was said, ISO 8601 (default: now)", parseTime)
       .option("--notice <version>", "which text the person was shown")
       .addOption(new Option("--jurisdiction <law>", "whose law it falls under").choices(JURISDICTIONS))
-      .option("--expires <time>", "until when it holds, ISO 8601", time)
+      .option("--expires <time>", "until when it holds, ISO 8601", parseTime)
       .action(async (choice: Choice, options: NoteOptions, command: Command) => {
         const occurredAt = options.at ?? new Date();
         if (occurredAt.getTime() > Date.now()) throw new UserError("lies in the future", { key: "--at" });
@@ -98,12 +99,4 @@ export function registerConsent(program: Command): void {
 
 function collect(value: string, before: string[]): string[] {
   return [...before, value];
-}
-
-function time(text: string): Date {
-  const date = new Date(text);
-  if (!/^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:?\d{2}))?$/.test(text) || Number.isNaN(date.getTime())) {
-    throw new InvalidArgumentError("write a day or a time with its offset, as in 2027-03-31T12:00:00Z.");
-  }
-  return date;
 }

@@ -43,6 +43,12 @@ export function alertText({ state, subject, code, counts }: Alert): string {
     const published = state === "error" ? "Nothing was published" : "The build was published all the same";
     return `The check ${name} finds ${counts["rows"] ?? 0} rows that break it. ${published}; miette build shows the checks.`;
   }
+  if (kind === "request" || kind === "confirmation") {
+    const days = counts["days"] ?? 0;
+    const what = kind === "request" ? "The answer to" : "The confirmation of";
+    const when = state === "error" ? "was due by law and is late" : `is due in ${days} ${days === 1 ? "day" : "days"}`;
+    return `${what} the request ${name} ${when}. miette clock list shows every request that waits.`;
+  }
   if (code === "too_many_rejects") {
     return `The sync of ${name} stopped before its cursor moved, since too many records break their schema. miette quarantine list shows why.`;
   }

@@ -9,7 +9,7 @@ const day = instant.map((date) => date.toISOString().slice(0, 10));
 const zone = fc.constantFrom(...ZONES);
 
 const clock = (jurisdiction: string | null, receivedAt: string, kind = "erasure", timeZone = "UTC") =>
-  readClock({ jurisdiction, kind, receivedAt: new Date(receivedAt), identifiedAt: null }, timeZone);
+  readClock({ jurisdiction, kind, receivedAt: new Date(receivedAt), identifiedAt: null, isExtended: false }, timeZone);
 
 test.each([
   ["2027-01-31", 1, "2027-02-28"],
@@ -114,6 +114,7 @@ test("in the United Kingdom the clock starts when the person is identified, else
         kind: "erasure",
         receivedAt: new Date("2027-03-01T12:00:00Z"),
         identifiedAt: new Date("2027-03-10T12:00:00Z"),
+        isExtended: false,
       },
       "UTC",
     );
@@ -137,7 +138,7 @@ test("everything of a clock lies in its order, and an extension is never shorter
   fc.assert(
     fc.property(fc.constantFrom(...JURISDICTIONS), instant, zone, (jurisdiction, receivedAt, timeZone) => {
       const { warnings, answer, extended, acknowledge } = readClock(
-        { jurisdiction, kind: "access", receivedAt, identifiedAt: null },
+        { jurisdiction, kind: "access", receivedAt, identifiedAt: null, isExtended: false },
         timeZone,
       );
       const times = [receivedAt.toISOString(), ...warnings, answer.at, extended?.at ?? answer.at];

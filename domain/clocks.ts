@@ -92,7 +92,9 @@ export interface Clock {
   answer: Deadline;
   /** Where the answer may go to, if the person is told why before `answer`. */
   extended: Deadline | null;
-  /** When to remind of the answer: after a third, two thirds and nine tenths of the time (days 10, 20 and 27 of 30). ISO 8601. */
+  /** What counts now: `extended` once the request is, else `answer`. */
+  due: Deadline;
+  /** When to remind of what is due: after a third, two thirds and nine tenths of the time (days 10, 20 and 27 of 30). ISO 8601. */
   warnings: string[];
 }
 
@@ -102,6 +104,8 @@ export interface ClockInput {
   receivedAt: Date;
   /** When the person had given what was asked for to identify them; null: not yet, or nothing was asked for. */
   identifiedAt: Date | null;
+  /** Whether the person was told in time that the answer takes longer. */
+  isExtended: boolean;
 }
 
 /**
@@ -109,18 +113,24 @@ export interface ClockInput {
  * end moves nothing, so that no deadline here is later than the law's.
  * @param timeZone IANA, in which days begin
  */
-export function readClock({ jurisdiction, kind, receivedAt, identifiedAt }: ClockInput, timeZone: string): Clock {
+export function readClock(
+  { jurisdiction, kind, receivedAt, identifiedAt, isExtended }: ClockInput,
+  timeZone: string,
+): Clock {
   const rule = clockRule(jurisdiction, kind);
   const start = rule.starts === "identity" && identifiedAt && identifiedAt > receivedAt ? identifiedAt : receivedAt;
   const first = dayAt(start, timeZone);
   const received = dayAt(receivedAt, timeZone);
   const answer = deadline(first, rule.answer, timeZone);
-  const span = Date.parse(answer.at) - start.getTime();
+  const extended = rule.extended && deadline(first, rule.extended, timeZone);
+  const due = (isExtended && extended) || answer;
+  const span = Date.parse(due.at) - start.getTime();
   return {
     rule: rule.id,
     acknowledge: rule.acknowledge && deadline(received, rule.acknowledge, timeZone),
     answer,
-    extended: rule.extended && deadline(first, rule.extended, timeZone),
+    extended,
+    due,
     warnings: [1 / 3, 2 / 3, 9 / 10].map((part) => new Date(start.getTime() + Math.floor(span * part)).toISOString()),
   };
 }

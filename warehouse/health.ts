@@ -4,13 +4,14 @@ import type { Project } from "../domain/project.ts";
 import { putAlerts } from "./alerts.ts";
 import { inTransaction } from "./database.ts";
 import { streamFreshness } from "./freshness.ts";
+import { requestAlerts } from "./requests/clocks.ts";
 import type { CheckResult } from "./models/run-checks.ts";
 
 /**
  * Looks at what is watched and notes what has changed: the freshness of streams, the checks of the last build, and
- * whether what had failed works again. One look at a time, so that two never overtake each other.
+ * whether what had failed works again, and when people's requests are due. One look at a time, so that two never overtake each other.
  */
-export async function watchHealth(pool: pg.Pool, project: Project): Promise<void> {
+export async function watchHealth(pool: pg.Pool, project: Project, now = new Date()): Promise<void> {
   await inTransaction(pool, async (client) => {
     await client.query("select pg_advisory_xact_lock(hashtextextended('miette.health', 0))");
     const checks = await checkAlerts(client);
@@ -18,6 +19,7 @@ export async function watchHealth(pool: pg.Pool, project: Project): Promise<void
       ...(await freshnessAlerts(client, project)),
       ...checks,
       ...(await recoveries(client, project)),
+      ...(await requestAlerts(client, project.timeZone, now)),
     ]);
     await forgetGone(client, project, checks);
   });
