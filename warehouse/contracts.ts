@@ -99,13 +99,15 @@ export function loadContracts(files: readonly ModelFile[]): Map<string, Contract
       }
       continue;
     }
-    const columns = Object.entries(value.columns).map(([column, { type, required = false, optional = false, description }]) => ({
-      name: column,
-      type,
-      required,
-      optional,
-      description,
-    }));
+    const columns = Object.entries(value.columns).map(
+      ([column, { type, required = false, optional = false, description }]) => ({
+        name: column,
+        type,
+        required,
+        optional,
+        description,
+      }),
+    );
     contracts.set(name, { name, grain: value.grain, columns, file: file.displayFile });
   }
   if (errors.length) throw new UserErrors(errors);
