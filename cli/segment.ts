@@ -1,11 +1,18 @@
 import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { InvalidArgumentError, type Command } from "commander";
 import { loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
 import { UserError } from "../domain/errors.ts";
+import { audienceCsv } from "../warehouse/activation/csv.ts";
+import { handOverAudience } from "../warehouse/activation/audience.ts";
 import { loadSegments } from "../warehouse/models/project-graph.ts";
 import { previewSegment, readSegments, type Segment } from "../warehouse/segments.ts";
+import { actor } from "./actor.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions, type Session } from "./session.ts";
+import { identifierKinds } from "../warehouse/requests/subject.ts";
+import { writeWhole } from "./write-whole.ts";
 
 export function registerSegment(program: Command): void {
   const segment = program.command("segment");
@@ -49,6 +56,40 @@ export function registerSegment(program: Command): void {
         console.log(`${name}   ${chosen.description}`);
         console.log(`${preview.customers.toLocaleString("en-US")} customers${share}`);
         for (const id of preview.sample) console.log(id);
+      });
+    });
+  segment
+    .command("hand-over")
+    .description("write those customers of a segment who allow its purpose to a file; it goes into the audit")
+    .argument("<name>", "the name of its file, such as champions")
+    .requiredOption("--to <recipient>", "who gets it: pseudonyms are this recipient's own")
+    .requiredOption("--out <file>", "the file to write, as CSV, for its owner alone")
+    .option("--with <kind>", "a kind of identifier to open, such as email", (kind, all: string[]) => [...all, kind], [])
+    .action(async (name: string, options: { to: string; out: string; with: string[] }, command: Command) => {
+      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
+        const chosen = (await segmentsOf(session)).get(name);
+        const file = `sql/segments/${name}.sql`;
+        if (!chosen) throw new UserError("there is no such segment; miette segment list shows them.", { file });
+        const { consent: purpose } = chosen;
+        if (purpose === null) {
+          throw new UserError("names no purpose, so it is for analysis alone; add a line -- consent: marketing.", {
+            file,
+          });
+        }
+        const kinds = [...identifierKinds(session.project).keys()];
+        const unknown = options.with.find((kind) => !kinds.includes(kind));
+        if (unknown !== undefined) {
+          throw new UserError(`is no kind of identifier here; there are ${kinds.join(", ")}.`, { key: "--with" });
+        }
+        const fields = [...new Set(options.with)];
+        const order = { segment: name, purpose, recipient: options.to, fields, actor: actor() };
+        const report = await handOverAudience(session.pool, session.vault, order, (batches) =>
+          writeWhole(options.out, (out) => pipeline(Readable.from(audienceCsv(batches, fields)), out, { end: false })),
+        );
+        if (session.json) return console.log(JSON.stringify(report));
+        console.log(
+          `${report.members} customers written; ${report.excluded} do not allow ${purpose} and are left out.`,
+        );
       });
     });
 }
