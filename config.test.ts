@@ -62,6 +62,10 @@ notify: { webhook: "\${HOOK}" }
           { kind: "name_birth", limit: null, blocked: [], sharedAbove: null, window: null },
         ],
       },
+      survivorship: [
+        { attribute: "country", by: "most_recent", sources: [] },
+        { attribute: "birth_year", by: "most_recent", sources: [] },
+      ],
       goals: [
         {
           name: "repeat",

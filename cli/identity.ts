@@ -8,6 +8,7 @@ import { readCustomerGraph } from "../warehouse/identity/customer-graph.ts";
 import { areDecisionsBuilt, decideMerge, decideSplit } from "../warehouse/identity/decide.ts";
 import { explainCustomer, findCustomer, readConflicts } from "../warehouse/identity/explain.ts";
 import { planIdentity } from "../warehouse/identity/plan.ts";
+import { explainAttribute } from "../warehouse/identity/survivorship.ts";
 import { actor } from "./actor.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions, type Session } from "./session.ts";
@@ -16,6 +17,10 @@ import { runWorkflow } from "./workflow.ts";
 const UNDEFINED_TABLE = "42P01";
 const MOST_CONFLICTS = 100;
 const PURPOSE = "why, for the audit";
+
+interface WhyOptions {
+  attribute?: string;
+}
 
 /** `miette identity …`: who is who and why, and what people decide of it. */
 export function registerIdentity(program: Command): void {
@@ -26,25 +31,34 @@ export function registerIdentity(program: Command): void {
     .argument("<customer>", "a customer's id, also one that was merged")
     .argument("[token]", "an identifier's token")
     .argument("[other]", "another one's")
-    .action((customer: string, token: string | undefined, other: string | undefined, _: unknown, command: Command) =>
-      withIdentity(command, false, async (session) => {
-        if (token !== undefined && other === undefined) {
-          throw new UserError("a chain has two ends; name two tokens, or none.");
-        }
-        const pair = token !== undefined && other !== undefined ? ([token, other] as const) : null;
-        const { anchorToken, customerId, links } = await explainCustomer(session.pool, customer, pair);
-        if (session.json) return console.log(JSON.stringify({ customerId, anchorToken, links }));
-        if (customerId !== customer) console.log(`${customer} is part of ${customerId} now.`);
-        console.log(`Customer ${customerId}, kept with ${anchorToken}`);
-        printRows(
-          links.map(({ strongerToken, weakerToken, recordKey }) => ({
-            identifier: strongerToken,
-            "is one with": weakerToken,
-            "because of": recordKey ? `record ${recordKey}` : "a merge by hand",
-          })),
-          { json: false, empty: "One identifier, without links." },
-        );
-      }),
+    .option(
+      "--attribute <name>",
+      "which records tell this attribute of the customer, and which of them won by what rule",
+    )
+    .action(
+      (customer: string, token: string | undefined, other: string | undefined, options: WhyOptions, command: Command) =>
+        withIdentity(command, false, async (session) => {
+          if (options.attribute !== undefined) {
+            if (token !== undefined) throw new UserError("a chain has no attribute; name two tokens or --attribute.");
+            return await printAttribute(session, customer, options.attribute);
+          }
+          if (token !== undefined && other === undefined) {
+            throw new UserError("a chain has two ends; name two tokens, or none.");
+          }
+          const pair = token !== undefined && other !== undefined ? ([token, other] as const) : null;
+          const { anchorToken, customerId, links } = await explainCustomer(session.pool, customer, pair);
+          if (session.json) return console.log(JSON.stringify({ customerId, anchorToken, links }));
+          if (customerId !== customer) console.log(`${customer} is part of ${customerId} now.`);
+          console.log(`Customer ${customerId}, kept with ${anchorToken}`);
+          printRows(
+            links.map(({ strongerToken, weakerToken, recordKey }) => ({
+              identifier: strongerToken,
+              "is one with": weakerToken,
+              "because of": recordKey ? `record ${recordKey}` : "a merge by hand",
+            })),
+            { json: false, empty: "One identifier, without links." },
+          );
+        }),
     );
   identity
     .command("graph")
@@ -170,6 +184,25 @@ export function registerIdentity(program: Command): void {
         await buildDecisions(session);
       }),
     );
+}
+
+async function printAttribute(session: Session, customer: string, attribute: string): Promise<void> {
+  const { customerId, rule, records } = await explainAttribute(session.pool, customer, attribute);
+  if (session.json) return console.log(JSON.stringify({ customerId, rule, records }));
+  console.log(
+    `${attribute} of customer ${customerId}, by ${[rule.by, rule.sources.join(", ")].filter(Boolean).join(": ")}`,
+  );
+  printRows(
+    records.map(({ value, source, recordKey, registeredAt, records: count }, index) => ({
+      won: index === 0 ? "won" : "",
+      value,
+      source,
+      registered: registeredAt,
+      "records with it": count,
+      record: recordKey,
+    })),
+    { json: false, empty: "No record names a value." },
+  );
 }
 
 function printPlan(plan: IdentityPlan): void {

@@ -18,11 +18,11 @@ export interface IdentifierBlock {
  *   schema could not be read, so that nothing can be said of unknown kinds
  */
 export function identityRules(
-  block: { identifiers: IdentifierBlock[] } | undefined,
+  blocks: readonly IdentifierBlock[] | undefined,
   fieldKinds: FieldKinds | null,
   findings: Findings,
 ): IdentityRules {
-  const declared: IdentifierBlock[] = block?.identifiers ?? (fieldKinds?.all ?? []).map((kind) => ({ kind }));
+  const declared: readonly IdentifierBlock[] = blocks ?? (fieldKinds?.all ?? []).map((kind) => ({ kind }));
   const seen = new Set<string>();
   for (const [index, rule] of declared.entries()) {
     const { kind } = rule;

@@ -210,6 +210,38 @@ identity:
     ]);
   });
 
+  it("is told of survivorship rules with an unknown attribute, rule or source, or that contradict themselves", async () => {
+    await put("schemas/c.yaml", CUSTOMERS);
+    const head = `${HEAD}sources: { shop: { connector: csv, config: { path: a }, streams: { c: { schema: schemas/c.yaml } } } }
+identity:
+  survivorship:
+`;
+    await put("miette.yaml", `${head}    contry: { by: most_recent }\n    birth_year: { by: most_frequnt }\n`);
+    expect(await errors()).toEqual([
+      'miette.yaml:7 identity.survivorship.contry: unknown key "contry"; did you mean "country"?',
+      'miette.yaml:8 identity.survivorship.birth_year.by: "most_frequnt" is not allowed; did you mean "most_frequent"?',
+    ]);
+    await put(
+      "miette.yaml",
+      `${head}    country: { by: priority, sources: [shpo] }\n    birth_year: { by: most_recent, sources: [shop] }\n`,
+    );
+    expect(await errors()).toEqual([
+      'miette.yaml:7 identity.survivorship.country.sources[0]: there is no source "shpo"; did you mean "shop"?',
+      "miette.yaml:8 identity.survivorship.birth_year.sources: most_recent takes no sources; leave them out, or write by: priority to prefer one to another.",
+    ]);
+    await put(
+      "miette.yaml",
+      `${head}    country: { by: priority }\n    birth_year: { by: priority, sources: [shop, shop] }\n`,
+    );
+    expect(await errors()).toEqual([
+      "miette.yaml:8 identity.survivorship.birth_year.sources: has the same entry twice; remove one.",
+    ]);
+    await put("miette.yaml", `${head}    country: { by: priority }\n`);
+    expect(await errors()).toEqual([
+      "miette.yaml:7 identity.survivorship.country: priority needs sources; list them, the one to believe first at the front.",
+    ]);
+  });
+
   it.each([
     ["+01:00", "is no IANA time zone; write one as in Europe/Paris or UTC."],
     ["Mars/Olympus", "is no IANA time zone; write one as in Europe/Paris or UTC."],

@@ -13,6 +13,7 @@ import type { Environment } from "./settings.ts";
 import { ConnectorConfigs, type ConnectorSpecs } from "./connector-config.ts";
 import { readSources, type SourceBlock } from "./sources.ts";
 import { hint } from "./suggest.ts";
+import { survivorshipRules, type SurvivorshipBlock } from "./survivorship.ts";
 import { findFlaws, packagedSchema } from "./validate.ts";
 import { formatPath, isObject, readYamlFile, type YamlFile } from "./yaml-file.ts";
 
@@ -24,7 +25,7 @@ interface ProjectBlock {
   default_country?: string;
   age_of_consent?: number;
   sources: Record<string, SourceBlock>;
-  identity?: { identifiers: IdentifierBlock[] };
+  identity?: { identifiers?: IdentifierBlock[]; survivorship?: SurvivorshipBlock };
   goals?: GoalBlock[];
   notify?: NotifyBlock;
 }
@@ -53,7 +54,10 @@ export async function readProject(directory: string, env: Environment, specs: Co
     new ConnectorConfigs(specs),
     findings,
   );
-  const identity = identityRules(findings.isSound(["identity"]) ? block.identity : undefined, fieldKinds, findings);
+  const who = findings.isSound(["identity"]) ? block.identity : undefined;
+  const identity = identityRules(who?.identifiers, fieldKinds, findings);
+  const names = sources.map((source) => source.name);
+  const survivorship = survivorshipRules(who?.survivorship, names, findings);
   const goals = findings.isSound(["goals"]) ? readGoals(block.goals ?? [], findings) : [];
   const freshness = readFreshness(isObject(block.sources) ? block.sources : {}, findings);
   const notify = readNotify(findings.isSound(["notify"]) ? (block.notify ?? {}) : {}, findings);
@@ -75,6 +79,7 @@ export async function readProject(directory: string, env: Environment, specs: Co
     ageOfConsent,
     sources,
     identity,
+    survivorship,
     goals,
     freshness,
     notify,

@@ -1,5 +1,6 @@
 import type { Place } from "./errors.ts";
 import type { Json, Stream } from "./streams.ts";
+import type { SurvivorshipRule } from "./survivorship.ts";
 
 /** A project as `miette.yaml` and its schemas declare it, after validation. */
 export interface Project {
@@ -16,6 +17,8 @@ export interface Project {
   ageOfConsent: number;
   sources: SourceDeclaration[];
   identity: IdentityRules;
+  /** One rule per attribute of a customer that several records may give. */
+  survivorship: SurvivorshipRule[];
   goals: Goal[];
   freshness: FreshnessRule[];
   notify: Notify;

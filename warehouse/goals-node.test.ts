@@ -196,7 +196,9 @@ describe("a goal that is wrong is told in one sentence with its place", () => {
       sqlFile("segments/nobody.sql", "-- Nobody.\nselect 1 as one"),
       sqlFile("checks/a.sql", "-- A.\nselect"),
     ];
-    const error = await loadProjectGraph(files, { ...shopProject([]), goals: wrong }).catch((e: unknown) => e as Error);
+    const error = await loadProjectGraph(files, { ...shopProject([]), goals: wrong, survivorship: [] }).catch(
+      (e: unknown) => e as Error,
+    );
     expect((error as Error).message.split("\n").length).toBeGreaterThanOrEqual(3);
   });
 });

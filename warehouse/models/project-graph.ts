@@ -6,6 +6,7 @@ import { historyNode } from "../history-node.ts";
 import { identityNode } from "../identity-node.ts";
 import { loadSegment, type Segment } from "../segments.ts";
 import { segmentsNode } from "../segments-node.ts";
+import { survivorshipNode } from "../survivorship-node.ts";
 import { loadGraph, type Graph, type GraphProject } from "./graph.ts";
 import { loadParser, type ModelFile } from "./syntax.ts";
 
@@ -15,14 +16,20 @@ import { loadParser, type ModelFile } from "./syntax.ts";
  */
 export async function loadProjectGraph(
   files: readonly ModelFile[],
-  project: GraphProject & Pick<Project, "goals">,
+  project: GraphProject & Pick<Project, "goals" | "survivorship">,
 ): Promise<Graph> {
   await loadParser();
   const errors: UserError[] = [];
   const goals = loadEach(project.goals, loadGoal, errors);
   const segments = loadEach(segmentFiles(files), loadSegment, errors);
   try {
-    const nodes = [identityNode, historyNode, goalsNode(goals), segmentsNode(segments)];
+    const nodes = [
+      identityNode,
+      survivorshipNode(project.survivorship),
+      historyNode,
+      goalsNode(goals),
+      segmentsNode(segments),
+    ];
     const graph = await loadGraph(files, nodes, loadContracts(files), project);
     if (!errors.length) return graph;
   } catch (error) {

@@ -2,6 +2,7 @@ import type { Pool } from "pg";
 import { loadSqlTree } from "../../config/sql-tree.ts";
 import { loadContracts } from "../contracts.ts";
 import type { Goal } from "../../domain/project.ts";
+import type { SurvivorshipRule } from "../../domain/survivorship.ts";
 import { computeContracts, computeModel } from "./compute.ts";
 import { loadGraph, type Graph, type GraphProject } from "./graph.ts";
 import { planBuild, type BuildPlan, type PlanOptions } from "./plan.ts";
@@ -50,10 +51,11 @@ export async function packageGraph(
   streams: string[],
   settings: Partial<GraphProject> = {},
   goals: Goal[] = [],
+  survivorship: SurvivorshipRule[] = [],
 ): Promise<Graph> {
   const root = new URL("../../", import.meta.url).pathname;
   const files = [...(await loadSqlTree(`${root}sql`, "/nonexistent")), ...staging];
-  return await loadProjectGraph(files, { ...shopProject(streams, settings), goals });
+  return await loadProjectGraph(files, { ...shopProject(streams, settings), goals, survivorship });
 }
 
 /** A whole build, as the workflow runs it. */

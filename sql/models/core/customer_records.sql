@@ -7,6 +7,7 @@
 select
     customers.record_key,
     owners.customer_id,
+    customers.source,
     customers.country,
     customers.birth_year,
     customers.registered_at

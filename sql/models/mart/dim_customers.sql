@@ -5,23 +5,42 @@
 -- foreign key: customer_id -> core.people
 -- not null: is_anonymous, identifier_count
 -- column customer_id: the customer: a random id that stays
--- column country: country of residence, from the latest registration that names one
--- column birth_year: year of birth, from the latest registration that names one
+-- column country: country of residence, by the survivorship rule; without one from the latest registration that names one
+-- column birth_year: year of birth, by the survivorship rule; without one from the latest registration that names one
 -- column registered_at: when the customer first registered with a source
 -- column first_seen_at: when the customer first did something: an event, an order, a review, a registration
 -- column last_seen_at: when the customer last did something
 -- column identifier_count: how many identifiers are known to be the customer's
-with registrations as (
+with ranked as (
     select
         records.customer_id,
-        (array_agg(records.country order by records.registered_at desc nulls last, records.record_key)
-            filter (where records.country is not null))[1] as country,
-        (array_agg(records.birth_year order by records.registered_at desc nulls last, records.record_key)
-            filter (where records.birth_year is not null))[1] as birth_year,
-        min(records.registered_at) as registered_at,
-        max(records.registered_at) as last_registered_at
+        records.record_key,
+        records.country,
+        records.birth_year,
+        records.registered_at,
+        array_position(country_rule.sources, records.source) as country_rank,
+        array_position(birth_year_rule.sources, records.source) as birth_year_rank,
+        case when country_rule.rule = 'most_frequent'
+            then count(*) over (partition by records.customer_id, records.country) end as country_records,
+        case when birth_year_rule.rule = 'most_frequent'
+            then count(*) over (partition by records.customer_id, records.birth_year) end as birth_year_records
     from core.customer_records as records
-    group by records.customer_id
+    left join core.survivorship_rules as country_rule on country_rule.attribute = 'country'
+    left join core.survivorship_rules as birth_year_rule on birth_year_rule.attribute = 'birth_year'
+),
+registrations as (
+    select
+        ranked.customer_id,
+        (array_agg(ranked.country order by ranked.country_rank nulls last, ranked.country_records desc,
+            ranked.registered_at desc nulls last, ranked.record_key)
+            filter (where ranked.country is not null))[1] as country,
+        (array_agg(ranked.birth_year order by ranked.birth_year_rank nulls last, ranked.birth_year_records desc,
+            ranked.registered_at desc nulls last, ranked.record_key)
+            filter (where ranked.birth_year is not null))[1] as birth_year,
+        min(ranked.registered_at) as registered_at,
+        max(ranked.registered_at) as last_registered_at
+    from ranked
+    group by ranked.customer_id
 ),
 identifiers as (
     select customer_id, count(*) as identifier_count
