@@ -7,7 +7,7 @@ export default defineConfig({
     globalSetup: ["test/servers.ts"],
     include: ["**/*.test.ts"],
     exclude: ["node_modules/**", ".miette/**"],
-    testTimeout: 60_000,
+    testTimeout: 240_000,
     hookTimeout: 60_000,
   },
 });
