@@ -5,7 +5,14 @@ import { DeterminismViolationError } from "@temporalio/workflow";
 import { bundleWorkflowCode, Worker, type WorkflowBundle } from "@temporalio/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PACKAGE_DIRECTORY } from "../config.ts";
-import { HEALTH_WORKFLOW_ID, KEYS_WORKFLOW_ID, schemaWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
+import {
+  DECIDE_RULES_SIGNAL,
+  HEALTH_WORKFLOW_ID,
+  IDENTITY_WORKFLOW_ID,
+  KEYS_WORKFLOW_ID,
+  schemaWorkflowId,
+  TASK_QUEUE,
+} from "../domain/ids.ts";
 import { FAILURE_CONVERTER_PATH } from "../warehouse/data-converter.ts";
 import { openPipeline } from "./pipeline.ts";
 import { readHistories, recordHistory } from "./recorded-histories.ts";
@@ -115,6 +122,18 @@ properties:
     const rotation = { workflowId: KEYS_WORKFLOW_ID, taskQueue: TASK_QUEUE, args: [{ actor: "os:operator" }] };
     await pipeline.client.workflow.execute("rotateKeys", rotation);
     await record("rotate-keys", KEYS_WORKFLOW_ID);
+    const settings = await readFile(join(project, "miette.yaml"), "utf8");
+    await writeFile(
+      join(project, "miette.yaml"),
+      `${settings}identity:\n  identifiers:\n    - { kind: email, limit: 2 }\n`,
+    );
+    const application = { workflowId: IDENTITY_WORKFLOW_ID, taskQueue: TASK_QUEUE, args: [{ actor: "os:operator" }] };
+    const waiting = await pipeline.client.workflow.start("applyIdentity", application);
+    const plans = "select from ops.identity_plans where status = 'waiting'";
+    await expect.poll(async () => (await pipeline.pool.query(plans)).rowCount, { timeout: 60_000 }).toBe(1);
+    await waiting.signal(DECIDE_RULES_SIGNAL, { isApproved: true, actor: "os:operator" });
+    await waiting.result();
+    await record("apply-identity", IDENTITY_WORKFLOW_ID);
   } finally {
     await pipeline.close();
   }
