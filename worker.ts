@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Client } from "@temporalio/client";
 import { NativeConnection, Runtime, Worker } from "@temporalio/worker";
@@ -74,6 +75,8 @@ const worker = await Worker.create({
     keys,
     sources,
     log,
+    // Embedded servers and their worker log into the home; elsewhere logs go where the platform sends them.
+    logFolder: existsSync(join(settings.home, "logs")) ? join(settings.home, "logs") : null,
     loadSql: () => loadSqlTree(fileURLToPath(new URL("./sql/", import.meta.url)), settings.projectDirectory),
     declareField,
     loadProject: loadThisProject,

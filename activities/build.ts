@@ -68,7 +68,7 @@ export async function publishBuild(
   };
 }
 
-async function graphOf(dependencies: Dependencies): Promise<Graph> {
+export async function graphOf(dependencies: Dependencies): Promise<Graph> {
   return await loadProjectGraph(await dependencies.loadSql(), await projectOf(dependencies));
 }
 

@@ -22,6 +22,8 @@ export interface Dependencies {
   loadSql(): Promise<ModelFile[]>;
   sources: Readonly<Record<string, Source<never>>>;
   log: Logger;
+  /** Where the servers and this worker write their logs; null: elsewhere than in the home. */
+  logFolder: string | null;
 }
 
 /** The same before it is decided which role an activity takes. */

@@ -14,6 +14,7 @@ import type {
   SyncUnitInput,
 } from "../domain/runs.ts";
 import type { Dependencies, SharedDependencies } from "./dependencies.ts";
+import { erasureActivities } from "./erasure.ts";
 import { identityActivities } from "./identity.ts";
 import { keyActivities } from "./keys.ts";
 import { planSync } from "./plan-sync.ts";
@@ -54,6 +55,7 @@ export function createActivities({ pools, ...shared }: SharedDependencies) {
       reprocessStream(loader, input),
     ...keyActivities(privacy),
     ...identityActivities(loader, publisher),
+    ...erasureActivities(privacy),
   };
 }
 

@@ -5,11 +5,13 @@ import { syncPart, syncWorkflowId } from "../domain/ids.ts";
 import type { Project } from "../domain/project.ts";
 import type { StreamReport, SyncProgress, SyncUnitInput } from "../domain/runs.ts";
 import type { Stream } from "../domain/streams.ts";
+import { keptFacts } from "../warehouse/erasure/kept-facts.ts";
 import { finishSync } from "../warehouse/landing/finish.ts";
 import { landPages } from "../warehouse/landing/land.ts";
 import { planStream, type StreamPlan } from "../warehouse/landing/plan.ts";
 import { joinShares } from "../warehouse/landing/shares.ts";
 import { beginSync, failSync, type Sync } from "../warehouse/landing/sync.ts";
+import { graphOf } from "./build.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { toFailure } from "./failures.ts";
 import { RowCounter } from "./row-counter.ts";
@@ -104,12 +106,15 @@ async function openUnit({ loadProject, sources }: Dependencies, input: SyncUnitI
 }
 
 async function begin(
-  { pool, vault }: Dependencies,
+  dependencies: Dependencies,
   input: SyncUnitInput,
   connector: Source<unknown>,
   plans: StreamPlan[],
 ): Promise<Sync> {
+  const { pool, vault } = dependencies;
+  let facts: ReturnType<Sync["facts"]> | undefined;
   return await beginSync(pool, vault, {
+    facts: () => (facts ??= loadFacts(dependencies)),
     id: input.syncId,
     kind: input.kind,
     source: input.source,
@@ -118,6 +123,11 @@ async function begin(
     window: input.window,
     ...(input.share === undefined ? {} : { share: input.share }),
   });
+}
+
+/** Which records outlive their person, as the project's models stand now. */
+export async function loadFacts(dependencies: Dependencies): Promise<Map<string, string[]>> {
+  return keptFacts(await graphOf(dependencies), await dependencies.loadProject());
 }
 
 async function markFailed({ pool }: Dependencies, input: SyncUnitInput, code: string): Promise<void> {

@@ -164,6 +164,24 @@ const MODULES: Module[] = [
       codec: "let Temporal's web interface show sealed payloads, to one browser, until Ctrl-C",
     },
   },
+  {
+    load: async () => (await import("./request.ts")).registerRequest,
+    commands: {
+      request: "what people ask for about their data: erase, approve, cancel",
+    },
+  },
+  {
+    load: async () => (await import("./request.ts")).registerRequests,
+    commands: {
+      requests: "all requests of people, and where each stands",
+    },
+  },
+  {
+    load: async () => (await import("./receipt.ts")).registerReceipt,
+    commands: {
+      receipt: "what proves that requests were carried out: print it, check it",
+    },
+  },
 ];
 
 /** Makes all commands known by name, and the one that is asked for able to run. */

@@ -63,6 +63,9 @@ export type ErrorCode =
   | "build_superseded"
   | "key_missing"
   | "audit_broken"
+  | "suppressions_unreadable"
+  | "older_transactions"
+  | "erasure_incomplete"
   | "rate_limited"
   | "notification_failed"
   | "internal";

@@ -14,6 +14,19 @@ export const IDENTITY_WORKFLOW_ID = "identity:apply";
 export const DECIDE_RULES_SIGNAL = "decideRules";
 export const KEYS_WORKFLOW_ID = "keys:rotate";
 
+/** Carries out what is approved: one at a time. */
+export const ERASURE_WORKFLOW_ID = "erasures";
+
+/** The workflow id of a request's erasure. */
+export function erasureWorkflowId(requestId: string): string {
+  return `erase:${requestId}`;
+}
+
+/** The workflow id of the later looks for what has come back. */
+export function recheckWorkflowId(requestId: string): string {
+  return `recheck:${requestId}`;
+}
+
 /** The workflow id of a source's sync, and the id of its schedule. */
 export function syncWorkflowId(source: string): string {
   return `sync:${source}`;

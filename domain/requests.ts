@@ -59,3 +59,30 @@ export interface RequestSummary {
   dueAt: string | null;
   completedAt: string | null;
 }
+/** Which of a verification's places held what. */
+export interface Finding {
+  /** `table core.copy`, `statistics of raw.shop__orders`, `log worker.log`. */
+  place: string;
+  /** Rows, lines or events that hold something of the person. */
+  count: number;
+}
+
+/** What an independent look for what is left of a person has covered and found. */
+export interface Verification {
+  verifiedAt: string;
+  tables: number;
+  rows: number;
+  statistics: number;
+  logs: number;
+  histories: number;
+  findings: Finding[];
+  unscanned: string[];
+}
+
+/** What an erasure has come to. */
+export interface ErasureReport {
+  state: RequestState;
+  /** Number of its receipt; null where it was cancelled. */
+  receipt: number | null;
+  plan: ErasurePlan;
+}

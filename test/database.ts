@@ -22,6 +22,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     if (!rowCount) {
       await admin.query("create database miette_making");
       await migrate(`${server}/miette_making`);
+      await admin.query("grant pg_read_all_stats to privacy");
       await admin.query("alter database miette_making rename to miette_template");
     }
     await admin.query(`create database ${name} template miette_template`);

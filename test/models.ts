@@ -42,5 +42,7 @@ export const CHANNEL_INPUTS = `
   );
   create table core.record_owners (record_key uuid primary key, customer_id uuid);
   create table core.ad_spend (record_key uuid, spent_on date, platform text, campaign text, utm_source text, utm_medium text);
+  create table core.kept_credit (order_id uuid, touchpoint_id uuid, model text, customer_id uuid, channel text, campaign_id uuid, share numeric,
+    amount numeric, order_amount numeric);
   create table mart.fct_ad_spend (ad_spend_id uuid, spent_on date, amount numeric);
   create table mart.fct_orders (order_id uuid primary key, customer_id uuid, ordered_at timestamptz, order_date date, amount numeric)`;

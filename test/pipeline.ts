@@ -124,6 +124,7 @@ export async function openPipeline(
       keys: testKeys,
       sources,
       log,
+      logFolder: join(directory, "logs"),
       loadProject: project,
       declareField,
       loadSql: () => loadSqlTree(join(PACKAGE_DIRECTORY, "sql"), directory),

@@ -22,6 +22,8 @@ beforeAll(async () => {
     create table mart.fct_touchpoints (touchpoint_id uuid, customer_id uuid, touched_at timestamptz, channel text, campaign_id uuid);
     create table mart.fct_sessions (session_date date, channel text);
     create table mart.fct_ad_spend (ad_spend_id uuid, spent_on date, amount numeric);
+    create table core.kept_credit (order_id uuid, touchpoint_id uuid, model text, customer_id uuid, channel text, campaign_id uuid,
+      share numeric, amount numeric, order_amount numeric);
     create table core.ad_spend_sources (ad_spend_id uuid, traffic_source_id uuid);
     create table core.traffic_sources (traffic_source_id uuid, channel text)`);
   const files = await loadSqlTree(`${PACKAGE_DIRECTORY}/sql`, "/nonexistent");

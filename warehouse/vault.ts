@@ -143,6 +143,11 @@ export class Vault {
     );
   }
 
+  /** Forgets the keys of identifiers that this process holds: after an erasure some are nobody's. */
+  forgetIdentifiers(): void {
+    this.#identifierKeys.clear();
+  }
+
   remember(keys: ReadonlyMap<string, Buffer>): void {
     for (const [token, key] of keys) {
       if (this.#identifierKeys.size >= CACHED_KEYS) {

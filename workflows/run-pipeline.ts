@@ -1,8 +1,8 @@
 import { ApplicationFailure, executeChild, isCancellation, rootCause, setCurrentDetails } from "@temporalio/workflow";
-import { BUILD_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId } from "../domain/ids.ts";
-import type { BuildReport, RunReport, SyncReport } from "../domain/runs.ts";
+import { RUN_WORKFLOW_ID, syncWorkflowId } from "../domain/ids.ts";
+import type { RunReport, SyncReport } from "../domain/runs.ts";
 import { planning, workingOn } from "./activities.ts";
-import { buildModels } from "./build-models.ts";
+import { buildAll } from "./build-all.ts";
 import { failureType } from "./failure-type.ts";
 import { reportFailure } from "./report-failure.ts";
 import { isAlreadyStarted } from "./request-build.ts";
@@ -38,7 +38,7 @@ export async function runPipeline(input: { full?: boolean }): Promise<RunReport>
     }),
   );
   show("building");
-  const build = await buildAll().catch((error: unknown) => {
+  const build = await buildAll("models of the run").catch((error: unknown) => {
     if (isCancellation(error) || failed.length === 0) throw error;
     // A source that did not land is the likelier cause, so both are told.
     failed.push({ source: "build", code: failureType(error), reason: rootCause(error) ?? "unknown" });
@@ -65,25 +65,5 @@ async function syncOne(source: string, full: boolean): Promise<SyncReport> {
     if (!isAlreadyStarted(error)) throw error;
     // Somebody else's sync of this source is under way: its end is the run's too.
     return (await workingOn(`waiting for ${workflowId}`).awaitWorkflow({ workflowId })) as SyncReport;
-  }
-}
-
-async function buildAll(): Promise<BuildReport> {
-  for (;;) {
-    try {
-      return await executeChild(buildModels, {
-        args: [{}],
-        workflowId: BUILD_WORKFLOW_ID,
-        staticSummary: "models of the run",
-      });
-    } catch (error) {
-      if (!isAlreadyStarted(error)) throw error;
-      // A build under way may have read before the run's rows came, so another follows it.
-      await workingOn("waiting for a build")
-        .awaitWorkflow({ workflowId: BUILD_WORKFLOW_ID })
-        .catch((cause: unknown) => {
-          if (isCancellation(cause)) throw cause;
-        });
-    }
   }
 }

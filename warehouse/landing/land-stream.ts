@@ -5,11 +5,13 @@ import { quoteName } from "../database.ts";
 import { recordChange } from "../relation-state.ts";
 import type { Vault } from "../vault.ts";
 import { NO_COUNTS } from "./counts.ts";
+import { judge, type Verdict } from "./judge.ts";
 import { insertNew, mergeRows, type LandingRow } from "./merge.ts";
 import type { StreamPage } from "./page.ts";
 import type { StreamPlan } from "./plan.ts";
 import type { Prepared } from "./record.ts";
 import { sealSecret, Tokeniser } from "./seal.ts";
+import type { Suppressions } from "./suppressions.ts";
 import type { Sync } from "./sync.ts";
 
 export interface Landed {
@@ -29,18 +31,19 @@ export async function landStream(
   vault: Vault,
   sync: Sync,
   page: StreamPage,
+  suppressions: Suppressions | null,
 ): Promise<Landed> {
   const { plan, current, superseded } = page;
   const { name } = plan.stream;
   let sealed: Sealed | null = null;
   let result: { inserted: number; updated: number; unchanged: number } | null = null;
   if (sync.expectsNew.has(name) && current.length > 0 && superseded.length === 0) {
-    sealed = await sealRecords(pool, client, vault, sync, plan, current, []);
-    if (await insertNew(client, plan, sealed.rows)) result = { inserted: current.length, updated: 0, unchanged: 0 };
+    sealed = await sealRecords(pool, client, vault, sync, plan, suppressions, current, []);
+    if (await insertNew(client, plan, sealed.rows)) result = { inserted: sealed.rows.length, updated: 0, unchanged: 0 };
   }
   if (!sealed || !result) {
     const { changed, unchanged } = await leaveOutUnchanged(client, page);
-    sealed = await sealRecords(pool, client, vault, sync, plan, changed, superseded);
+    sealed = await sealRecords(pool, client, vault, sync, plan, suppressions, changed, superseded);
     result = { ...(await mergeRows(client, plan, sealed.rows)), unchanged };
   }
   if (current.length > 0 && result.inserted === current.length) sync.expectsNew.add(name);
@@ -65,19 +68,31 @@ async function sealRecords(
   vault: Vault,
   sync: Sync,
   plan: StreamPlan,
+  suppressions: Suppressions | null,
   changed: Prepared[],
   superseded: Prepared[],
 ): Promise<Sealed> {
-  const tokeniser = new Tokeniser(plan, vault.naming);
+  const tokeniser = new Tokeniser(plan, vault.naming, suppressions);
   const undeclared = new Map<string, number>();
-  const tokenised = [...changed, ...superseded].map((prepared) => {
+  const records = [...changed, ...superseded];
+  const dropped = suppressions === null ? null : ((await sync.facts()).get(`raw.${plan.table}`) ?? null);
+  const verdicts =
+    suppressions === null
+      ? new Map<Prepared, Verdict>()
+      : await judge(client, plan, tokeniser, records, dropped !== null);
+  const older = new Set(superseded);
+  const tokenised = records.flatMap((prepared) => {
+    const verdict = verdicts.get(prepared);
+    if (verdict === "drop") return [];
+    if (verdict === "strip") return [tokeniser.strip(prepared, dropped ?? [])];
     for (const name of Object.keys(prepared.undeclared ?? {})) undeclared.set(name, (undeclared.get(name) ?? 0) + 1);
-    return tokeniser.tokenise(prepared);
+    return [tokeniser.tokenise(prepared)];
   });
+  if (verdicts.size > 0) await countSuppressed(client, sync, plan, verdicts.size);
   const keys = await vault.identifierKeys(client, tokeniser.identifiers);
   const streamKey = await vault.purposeKey(pool, `stream:${plan.stream.source}.${plan.stream.name}`);
   const reload = sync.reload.get(plan.stream.name) ?? 1;
-  const rows = tokenised.map((row, index): LandingRow => ({
+  const rows = tokenised.map((row): LandingRow => ({
     columns: row.columns,
     recordKey: row.prepared.recordKey,
     version: row.prepared.version,
@@ -85,9 +100,17 @@ async function sealRecords(
     sealed: sealSecret(plan, row, row.ownerToken === null ? streamKey : (keys.get(row.ownerToken) as Buffer)),
     ownerToken: row.ownerToken,
     reload,
-    isSuperseded: index >= changed.length,
+    isSuperseded: older.has(row.prepared),
   }));
   return { rows, keys, undeclared };
+}
+
+/** Records of erased people, dropped or stripped: counted, and never named. */
+async function countSuppressed(client: pg.ClientBase, sync: Sync, plan: StreamPlan, records: number): Promise<void> {
+  await client.query(
+    "update ops.syncs set suppressed = suppressed + $4 where sync_id = $1 and source = $2 and stream = $3",
+    [sync.id, sync.source, plan.stream.name, records],
+  );
 }
 
 /** Parts a page's records into those that may change the table, and the count of those that stand there already. */

@@ -10,6 +10,7 @@ import { landStream, type Landed } from "./land-stream.ts";
 import { preparePage, type StreamPage } from "./page.ts";
 import type { StreamPlan } from "./plan.ts";
 import { quarantine } from "./quarantine.ts";
+import { readSuppressions } from "./suppressions.ts";
 import { writeAudit, type Sync } from "./sync.ts";
 import { holdsDefinition } from "./table.ts";
 
@@ -85,7 +86,11 @@ async function landPrepared(pool: pg.Pool, vault: Vault, sync: Sync, page: Prepa
   const rejected = page.streams.flatMap((each) => each.rejected);
   const excess = page.streams.find((each) => hasTooManyRejects(sync, each));
   if (excess) {
-    await inTransaction(pool, (client) => quarantine(client, vault, quarantineKey, rejected));
+    await inTransaction(pool, async (client) => {
+      const epoch = await readEpoch(client);
+      await quarantine(client, vault, quarantineKey, rejected, await readSuppressions(client, vault, epoch));
+      if ((await lockEpoch(client)) !== epoch) throw epochMoved();
+    });
     const { source, name, rejectLimit } = excess.plan.stream;
     throw new CodedError(
       "too_many_rejects",
@@ -97,16 +102,17 @@ async function landPrepared(pool: pg.Pool, vault: Vault, sync: Sync, page: Prepa
     try {
       const landed = await inTransaction(pool, async (client) => {
         const epoch = await readEpoch(client);
+        const suppressions = await readSuppressions(client, vault, epoch);
         const results: Landed[] = [];
-        for (const each of page.streams) results.push(await landStream(pool, client, vault, sync, each));
-        await quarantine(client, vault, quarantineKey, rejected);
+        for (const each of page.streams) results.push(await landStream(pool, client, vault, sync, each, suppressions));
+        await quarantine(client, vault, quarantineKey, rejected, suppressions);
         await moveCursor(client, sync, page.cursor, cursorKey);
         for (const { plan, counts } of results) {
           await writeAudit(client, sync, plan.stream.name, counts);
           if (!(await holdsDefinition(client, plan))) throw schemaChanged(plan);
         }
         if ((await lockEpoch(client)) !== epoch) {
-          throw new CodedError("epoch_conflict", "an erasure began while the page was landing", { retryable: true });
+          throw epochMoved();
         }
         return results;
       });
@@ -121,6 +127,10 @@ async function landPrepared(pool: pg.Pool, vault: Vault, sync: Sync, page: Prepa
       if (!(error instanceof CodedError) || error.code !== "epoch_conflict" || attempt === EPOCH_ATTEMPTS) throw error;
     }
   }
+}
+
+function epochMoved(): CodedError {
+  return new CodedError("epoch_conflict", "an erasure began while the page was landing", { retryable: true });
 }
 
 function schemaChanged({ stream }: StreamPlan): CodedError {

@@ -6,6 +6,7 @@ import { open, seal } from "../../privacy/sealing.ts";
 import type { Vault } from "../vault.ts";
 import type { StreamPlan } from "./plan.ts";
 import { canonicalJson } from "./json-text.ts";
+import type { Suppressions } from "./suppressions.ts";
 
 /** A record that can't land: why and where, and what was received, still in plaintext, in memory only. */
 export interface Rejected {
@@ -17,17 +18,23 @@ export interface Rejected {
   received: Record<string, unknown> | string;
 }
 
-/** Puts records into quarantine in the caller's transaction: sealed whole; the same record again counts up. */
+/**
+ * Puts records into quarantine in the caller's transaction: sealed whole; the same record again counts up. What names an
+ * erased person anywhere is not kept.
+ */
 export async function quarantine(
   client: pg.ClientBase,
   vault: Vault,
   key: Buffer,
   rejected: Rejected[],
+  suppressions: Suppressions | null,
 ): Promise<void> {
   for (const { plan, reason, pointer, recordKey, received } of rejected) {
     const { source, name } = plan.stream;
     const text =
       typeof received === "string" ? JSON.stringify(received) : (canonicalJson(received) ?? deepJson(received));
+    const tokens = tokensIn(vault, plan, received, text, suppressions);
+    if (tokens === null) continue;
     const fingerprint = vault.naming.contentHash("quarantine", JSON.stringify([source, name, reason, pointer, text]));
     await client.query(
       `insert into ops.quarantine (source, stream, fingerprint, record_key, reason, pointer, sealed, tokens)
@@ -42,7 +49,7 @@ export async function quarantine(
         reason,
         pointer,
         seal(key, identity(source, name, fingerprint), text),
-        tokensIn(vault, plan, received, text),
+        tokens,
       ],
     );
   }
@@ -109,24 +116,34 @@ function identity(source: string, stream: string, fingerprint: string): string {
   return `quarantine:${source}.${stream}:${fingerprint}`;
 }
 
-/** Tokens of all identifiers in the record: of the declared fields, and of e-mails and phones anywhere in its text. */
-function tokensIn(vault: Vault, plan: StreamPlan, received: Record<string, unknown> | string, text: string): string[] {
+/**
+ * Tokens of all identifiers in the record: of the declared fields, and of e-mails and phones anywhere in its text. Null
+ * where one of them is an erased person's.
+ */
+function tokensIn(
+  vault: Vault,
+  plan: StreamPlan,
+  received: Record<string, unknown> | string,
+  text: string,
+  suppressions: Suppressions | null,
+): string[] | null {
   const tokens = new Set<string>();
+  let isErased = false;
+  const found = (kind: string, canonical: string, isEmail = kind === "email"): string => {
+    isErased ||= suppressions?.has(kind, canonical, isEmail) ?? false;
+    const token = vault.naming.token(kind, canonical);
+    tokens.add(token);
+    return token;
+  };
   if (typeof received !== "string") {
     for (const { name, schema } of plan.fields) {
       const value = received[name];
       if (!schema.personal || !schema.identifier || value === null || value === undefined) continue;
       const shown = typeof value === "string" ? value : (canonicalJson(value) ?? "");
       const canonical = normaliseIdentifier(schema.personal, shown, plan.defaultCountry);
-      if (canonical !== null) tokens.add(vault.naming.token(schema.identifier, canonical));
+      if (canonical !== null) found(schema.identifier, canonical, schema.personal === "email");
     }
   }
-  const { defaultCountry } = plan;
-  const found = (kind: string, canonical: string): string => {
-    const token = vault.naming.token(kind, canonical);
-    tokens.add(token);
-    return token;
-  };
-  scrubJson(parseJson(text), found, defaultCountry);
-  return [...tokens];
+  scrubJson(parseJson(text), (kind, canonical) => found(kind, canonical), plan.defaultCountry);
+  return isErased ? null : [...tokens];
 }

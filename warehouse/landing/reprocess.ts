@@ -7,6 +7,7 @@ import type { Identifier, OpenedIdentifier, Vault } from "../vault.ts";
 import type { StreamPlan } from "./plan.ts";
 import { reread, type LandedRow } from "./reread.ts";
 import { sealSecret, Tokeniser, type Tokenised } from "./seal.ts";
+import { readSuppressions, type Suppressions } from "./suppressions.ts";
 
 /** Rows of one transaction: about two seconds of work, during which an erasure waits. */
 const BATCH = 2_000;
@@ -32,7 +33,8 @@ export async function reprocessBatch(pool: pg.Pool, vault: Vault, plan: StreamPl
     const work = await takeWork(client, plan);
     if (work === null) return { remembered: new Map<string, Buffer>(), done: null };
     const rows = await readRows(client, plan, work);
-    const remembered = await rewrite(client, vault, plan, work, rows, streamKey);
+    const suppressions = await readSuppressions(client, vault, epoch);
+    const remembered = await rewrite(client, vault, plan, work, rows, streamKey, suppressions);
     if ((await lockEpoch(client)) !== epoch) {
       throw new CodedError("epoch_conflict", "an erasure began while rows were reprocessed", { retryable: true });
     }
@@ -86,6 +88,7 @@ async function rewrite(
   work: Work,
   rows: LandedRow[],
   streamKey: Buffer,
+  suppressions: Suppressions | null,
 ): Promise<{ keys: Map<string, Buffer>; done: ReprocessedRows }> {
   const opened = await vault.openIdentifiers(client, tokensIn(plan, rows));
   const identifiers = new Map<string, Identifier>();
@@ -95,7 +98,7 @@ async function rewrite(
     const again = rereadRow(plan, row, opened, streamKey);
     if (again === null) continue;
     valuesRefused += again.refused;
-    const tokeniser = new Tokeniser(plan, vault.naming);
+    const tokeniser = new Tokeniser(plan, vault.naming, suppressions);
     const tokenised = tokeniser.tokenise(again.prepared);
     // What stands is never emptied: a value may be gone from the vault, or have been made of what no longer is.
     const columns = tokenised.columns.map((text, index) => text ?? row.columns[index] ?? null);

@@ -12,6 +12,7 @@ import type { Identifier } from "../vault.ts";
 import type { FieldPlan, StreamPlan } from "./plan.ts";
 import { referencedKey, type Prepared } from "./record.ts";
 import { canonicalJson } from "./json-text.ts";
+import type { Suppressions } from "./suppressions.ts";
 
 /** A record without plaintext, but for what waits to be sealed. */
 export interface Tokenised {
@@ -27,7 +28,10 @@ export interface Tokenised {
 /** An identifier's field as it was read before: its token, or null where the value can't be one, and its remains. */
 interface Known {
   token: string | null;
+  canonical: string | null;
   remains: (string | null)[];
+  /** Whether it is an erased person's. */
+  isErased: boolean;
 }
 
 /**
@@ -39,13 +43,56 @@ export class Tokeniser {
   readonly identifiers = new Map<string, Identifier>();
   readonly #plan: StreamPlan;
   readonly #naming: Naming;
+  readonly #suppressions: Suppressions | null;
   /** By field, by value. */
   readonly #known: Map<string, Known>[];
 
-  constructor(plan: StreamPlan, naming: Naming) {
+  /** @param suppressions identifiers that are not let in; null: nobody was erased yet */
+  constructor(plan: StreamPlan, naming: Naming, suppressions: Suppressions | null = null) {
     this.#plan = plan;
     this.#naming = naming;
+    this.#suppressions = suppressions;
     this.#known = plan.fields.map(() => new Map());
+  }
+
+  /** Whether a record's own fields name an erased person, and the tokens of the others whom they name. */
+  identify(prepared: Prepared): { isErased: boolean; others: string[] } {
+    const result = { isErased: false, others: [] as string[] };
+    for (const [index, field] of this.#plan.fields.entries()) {
+      const text = prepared.values[index] ?? null;
+      const { personal, identifier } = field.schema;
+      if (!personal || !identifier || text === null) continue;
+      const { token, isErased } = this.#identifier(index, field, personal, identifier, text);
+      if (isErased) result.isErased = true;
+      else if (token !== null) result.others.push(token);
+    }
+    return result;
+  }
+
+  /** Keys of the records that a record refers to. */
+  parents(prepared: Prepared): string[] {
+    return this.#plan.references.flatMap(
+      ({ reference, fields }) => referencedKey(this.#plan, this.#naming, reference.stream, fields, prepared) ?? [],
+    );
+  }
+
+  /**
+   * A fact without its person: open fields, and the records that it refers to.
+   * @param dropped open columns that lead back to the person, which go too
+   */
+  strip(prepared: Prepared, dropped: readonly string[]): Tokenised {
+    const { columns } = this.tokenise({ ...prepared, undeclared: null, values: this.#openValues(prepared) });
+    const names = this.#plan.columns.map(({ name }) => name);
+    return {
+      prepared,
+      columns: columns.map((text, index) => (dropped.includes(names[index] as string) ? null : text)),
+      ownerToken: null,
+      secret: null,
+    };
+  }
+
+  #openValues({ values }: Prepared): (string | null)[] {
+    return values.map((text, index) => (this.#plan.fields[index]?.schema.personal ? null : text));
   }
 
   tokenise(prepared: Prepared): Tokenised {
@@ -59,13 +106,18 @@ export class Tokeniser {
       const text = prepared.values[index] ?? null;
       const { personal: kind, identifier } = field.schema;
       if (!kind) {
-        columns.push(text === null ? null : openText(plan, field, text, this.#remember));
+        columns.push(text === null ? null : openText(plan, field, text, this.#replace));
         continue;
       }
       let token: string | null = null;
       if (identifier && text !== null) {
         const known = this.#identifier(index, field, kind, identifier, text);
+        if (known.isErased) {
+          columns.push(null, ...known.remains.map(() => null));
+          continue;
+        }
         token = known.token;
+        if (known.canonical !== null) this.#remember(identifier, known.canonical, kind === "email");
         columns.push(token, ...known.remains);
         const rank = plan.kindOrder.get(identifier) ?? plan.kindOrder.size;
         if (token !== null && rank < ownerRank) [ownerToken, ownerRank] = [token, rank];
@@ -77,7 +129,11 @@ export class Tokeniser {
       if (text !== null && token === null) (personal ??= {})[field.name] = text;
     }
     for (const { name, parts } of plan.matchKeys) {
-      const text = matchKeyText(parts, (index) => prepared.values[index] ?? null, plan.defaultCountry);
+      // What an erased identifier is part of is not made of the rest alone.
+      const isOfErased = parts.some((part) => part.some(({ index }) => this.#isErased(index, prepared)));
+      const text = isOfErased
+        ? null
+        : matchKeyText(parts, (index) => prepared.values[index] ?? null, plan.defaultCountry);
       columns.push(text === null ? null : this.#naming.token(name, text));
     }
     for (const { reference, fields } of plan.references) {
@@ -91,14 +147,26 @@ export class Tokeniser {
     let known = values.get(text);
     if (!known) {
       const canonical = normaliseIdentifier(kind, text, this.#plan.defaultCountry);
+      const isErased =
+        canonical !== null && (this.#suppressions?.has(identifier, canonical, kind === "email") ?? false);
       known = {
-        token: canonical === null ? null : this.#remember(identifier, canonical, kind === "email"),
+        token: canonical === null ? null : this.#naming.token(identifier, canonical),
+        canonical,
         remains: keepRemains(field.schema, text, canonical, this.#plan),
+        isErased,
       };
       values.set(text, known);
     }
     return known;
   }
+
+  #isErased(index: number, prepared: Prepared): boolean {
+    const text = prepared.values[index] ?? null;
+    return text !== null && (this.#known[index]?.get(text)?.isErased ?? false);
+  }
+
+  readonly #replace: Replace = (kind, canonical) =>
+    this.#suppressions?.has(kind, canonical, kind === "email") ? "(erased)" : this.#remember(kind, canonical);
 
   readonly #remember = (kind: string, canonical: string, isEmail = kind === "email"): string => {
     const token = this.#naming.token(kind, canonical);

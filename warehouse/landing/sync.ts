@@ -15,6 +15,8 @@ export type SyncKind = SyncUnitInput["kind"];
 
 /** One sync of a stream, or of all streams of a source whose cursor they share, as it goes on in this process. */
 export interface Sync {
+  /** Raw tables whose records outlive their person, with the open columns that they lose then. Asked for once somebody was erased. */
+  facts(): Promise<ReadonlyMap<string, readonly string[]>>;
   id: string;
   kind: SyncKind;
   source: string;
@@ -42,6 +44,8 @@ export interface BeginSync {
   window: { from?: string; to?: string } | null;
   /** Which share of the stream is synced; absent: all that its own cursor says. */
   share?: number;
+  /** As `Sync.facts`; absent: every record is its person's own. */
+  facts?: Sync["facts"];
 }
 
 /**
@@ -105,6 +109,7 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
       });
     }
     return {
+      facts: request.facts ?? (async () => new Map()),
       id: request.id,
       kind: request.kind,
       source: request.source,

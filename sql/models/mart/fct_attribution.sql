@@ -1,14 +1,15 @@
 -- One row per order, touchpoint and attribution model that gives the touchpoint credit for the order.
 -- A touchpoint leads to an order if it is the customer's own and lies at most 30 days before it.
 -- key: order_id, touchpoint_id, model
--- follows: mart.fct_orders by customer_id; mart.fct_touchpoints by customer_id
+-- follows: mart.fct_orders by customer_id; mart.fct_touchpoints by customer_id; core.kept_credit by customer_id
 -- foreign key: order_id -> mart.fct_orders
 -- foreign key: customer_id -> core.people
 -- foreign key: channel -> mart.dim_channels
 -- foreign key: campaign_id -> mart.dim_campaigns
 -- not null: customer_id, channel, order_date, share
 -- column order_id: the order
--- column touchpoint_id: the touchpoint; of an order that no touchpoint leads to, the order_id itself
+-- column touchpoint_id: the touchpoint; of an order that no touchpoint leads to, the order_id itself; of an erased
+--   customer's order, an id that stands for its touchpoints of one channel and campaign
 -- column model: how credit is given. first: all to the first touchpoint. last: all to the last. last_non_direct: all to
 --   the last that is not Direct, or to the last if all are. linear: the same to each. position_based: 40% to the first,
 --   40% to the last, 20% to those between, halves to two. time_decay: half as much for every 7 days before the order
@@ -106,6 +107,18 @@ parted as (
         *,
         (sign(amount) * (whole_cents + case when remainder_rank <= left_over then 1 else 0 end)::numeric / 100)::numeric(20, 2) as part
     from rounded
+),
+-- Orders of erased customers keep the credit of their channels, though the visits that tell it are gone. An order that is
+-- worth something else by now is parted by the same shares; the last part then takes what is left.
+kept as (
+    select
+        credit.*,
+        orders.order_date,
+        orders.amount as order_amount_now,
+        round(orders.amount * credit.share, 2) as part,
+        row_number() over (partition by credit.order_id, credit.model order by credit.touchpoint_id) as position
+    from core.kept_credit as credit
+    join mart.fct_orders as orders on orders.order_id = credit.order_id and orders.customer_id = credit.customer_id
 )
 select
     whole.order_id,
@@ -150,3 +163,20 @@ cross join (
     values ('first'), ('last'), ('last_non_direct'), ('linear'), ('position_based'), ('time_decay')
 ) as models (model)
 where not exists (select from paths where paths.order_id = orders.order_id)
+    and not exists (select from kept where kept.order_id = orders.order_id)
+union all
+select
+    kept.order_id,
+    kept.touchpoint_id,
+    kept.model,
+    kept.customer_id,
+    kept.channel,
+    kept.campaign_id,
+    kept.order_date,
+    kept.share,
+    case
+        when kept.order_amount = kept.order_amount_now then kept.amount
+        when kept.position > 1 then kept.part
+        else kept.order_amount_now - (sum(kept.part) over (partition by kept.order_id, kept.model) - kept.part)
+    end as amount
+from kept

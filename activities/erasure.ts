@@ -1,0 +1,142 @@
+import { Context } from "@temporalio/activity";
+import type { Payload } from "@temporalio/common";
+import type { ErasurePlan, RequestState, Verification } from "../domain/requests.ts";
+import { UserError } from "../domain/errors.ts";
+import { inTransaction } from "../warehouse/database.ts";
+import { claimBatch, finishBatch, vacuumTouched, type Batch } from "../warehouse/erasure/batch.ts";
+import { completeErasure, recordRecheck, type Completion } from "../warehouse/erasure/complete.ts";
+import { awaitFence } from "../warehouse/erasure/fence.ts";
+import { planErasure } from "../warehouse/erasure/plan.ts";
+import { resolveScope, type Scope } from "../warehouse/erasure/scope.ts";
+import { openBatch, sweep } from "../warehouse/erasure/sweep.ts";
+import { tombstone } from "../warehouse/erasure/tombstone.ts";
+import { findingsOf, verifyErased } from "../warehouse/erasure/verify.ts";
+import {
+  forgetSubject,
+  moveRequest,
+  openIdentifiers,
+  openSealed,
+  readRequest,
+  sealForRequest,
+} from "../warehouse/requests/store.ts";
+import { graphOf } from "./build.ts";
+import type { Dependencies } from "./dependencies.ts";
+import { loadFacts } from "./sync.ts";
+
+/** Histories that are read at the most, newest first. */
+const MOST_HISTORIES = 5_000;
+
+/** The steps of an erasure, each of which may be interrupted and done again. */
+export function erasureActivities(dependencies: Dependencies) {
+  const { pool, vault, logFolder } = dependencies;
+  const look = (scope: Scope): Promise<Verification> =>
+    verifyErased(pool, scope, { logFolder, histories: readHistories() });
+  return {
+    async planErasure({ requestId, actor }: { requestId: string; actor: string }): Promise<ErasurePlan> {
+      const scope = await resolveScope(pool, vault, await openIdentifiers(pool, vault, requestId));
+      const plan = await planErasure(pool, await graphOf(dependencies), await loadFacts(dependencies), scope);
+      const sealed = await sealForRequest(pool, vault, requestId, "scope", scope);
+      await inTransaction(pool, async (client) => {
+        await client.query(
+          "update privacy.requests set plan = $2, scope = $3, planned_at = now() where request_id = $1",
+          [requestId, JSON.stringify(plan), sealed],
+        );
+        await moveRequest(client, requestId, ["received", "verified"], "planned", actor, {
+          relations: plan.relations.length,
+          errors: plan.errors.length,
+        });
+      });
+      return plan;
+    },
+    /** @returns milliseconds until it may be carried out. @throws UserError where it can't be approved any more */
+    async approveRequest({ requestId, actor }: { requestId: string; actor: string }): Promise<number> {
+      await inTransaction(pool, (client) => moveRequest(client, requestId, ["planned"], "approved", actor));
+      const { state, notBefore } = await readRequest(pool, requestId);
+      if (state !== "approved" && state !== "running") {
+        throw new UserError(`the request is ${state}, so there is nothing to approve`, { key: "request" });
+      }
+      return notBefore === null ? 0 : Math.max(0, Date.parse(notBefore) - Date.now());
+    },
+    /** @returns what the request is now: past its grace it can't be cancelled any more */
+    async cancelRequest({ requestId, actor }: { requestId: string; actor: string }): Promise<RequestState> {
+      await inTransaction(pool, (client) =>
+        moveRequest(client, requestId, ["received", "verified", "planned", "approved"], "cancelled", actor),
+      );
+      const { state } = await readRequest(pool, requestId);
+      if (state === "cancelled") await forgetSubject(pool, vault, requestId);
+      return state;
+    },
+    claimErasures: (): Promise<Batch | null> => claimBatch(pool),
+    tombstoneErasures: ({ batchId }: { batchId: string }): Promise<number> => tombstone(pool, vault, batchId),
+    fenceErasures: ({ batchId }: { batchId: string }): Promise<void> => awaitFence(pool, batchId),
+    async sweepErasures({ batchId }: { batchId: string }): Promise<void> {
+      const { specs } = await graphOf(dependencies);
+      await sweep(pool, vault, batchId, await loadFacts(dependencies), (relation) => specs.has(relation));
+    },
+    vacuumErasures: ({ batchId }: { batchId: string }): Promise<number> => vacuumTouched(pool, batchId),
+    /** @returns in how many places something is left */
+    async verifyErasures({ batchId, requests }: { batchId: string; requests: string[] }): Promise<number> {
+      const verification = await look(await openBatch(pool, vault, batchId));
+      for (const requestId of requests) {
+        const findings =
+          requests.length === 1
+            ? verification.findings
+            : await findingsOf(pool, vault, requestId, verification.findings);
+        await pool.query("update privacy.requests set outcome = $2 where request_id = $1", [
+          requestId,
+          JSON.stringify({ ...verification, findings }),
+        ]);
+      }
+      return verification.findings.length;
+    },
+    finishErasures: ({ batchId }: { batchId: string }): Promise<void> => finishBatch(pool, batchId),
+    async completeErasure({ requestId }: { requestId: string }): Promise<Completion> {
+      const { outcome } = await readRequest(pool, requestId);
+      return await completeErasure(pool, vault, requestId, outcome as Verification);
+    },
+    /** Looks again; after the last time, what the request was about is forgotten for good. */
+    async recheckErasure(input: { requestId: string; occasion: string; isLast: boolean }): Promise<number | null> {
+      const { requestId, occasion, isLast } = input;
+      const scope = await openSealed<Scope>(pool, vault, requestId, "scope");
+      if (scope === null) return null;
+      const receipt = await recordRecheck(pool, vault, requestId, occasion, await look(scope));
+      if (isLast) await forgetSubject(pool, vault, requestId);
+      return receipt;
+    },
+  };
+}
+
+/** Everything that Temporal keeps of each execution, opened, as text. */
+async function* readHistories(): AsyncGenerator<string | null> {
+  const { client } = Context.current();
+  const codecs = client.options.loadedDataConverter.payloadCodecs;
+  let count = 0;
+  for await (const execution of client.workflow.list()) {
+    if ((count += 1) > MOST_HISTORIES) return yield null;
+    const history = await client.workflow
+      .getHandle(execution.workflowId, execution.runId)
+      .fetchHistory()
+      .catch(() => null);
+    // It has ended and is gone since it was listed.
+    if (history === null) continue;
+    const payloads: Payload[] = [];
+    const shown = JSON.stringify(
+      [execution.workflowId, execution.memo, execution.searchAttributes, history],
+      (_, value: unknown) => {
+        if (isPayload(value)) {
+          payloads.push(value);
+          return undefined;
+        }
+        return value;
+      },
+    );
+    let opened = payloads;
+    for (const codec of codecs) opened = await codec.decode(opened).catch(() => opened);
+    const texts = opened.map(({ data }) => Buffer.from(data ?? []).toString("utf8"));
+    yield [shown, ...texts].join("\n");
+  }
+}
+
+function isPayload(value: unknown): value is Payload {
+  return typeof value === "object" && value !== null && "metadata" in value && "data" in value;
+}

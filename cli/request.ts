@@ -1,0 +1,204 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { WorkflowHandle } from "@temporalio/client";
+import type { Command } from "commander";
+import { UserError } from "../domain/errors.ts";
+import { erasureWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
+import type { ErasurePlan, ErasureReport } from "../domain/requests.ts";
+import { listRequests, readRequest, receiveRequest } from "../warehouse/requests/store.ts";
+import { readSubject, type NamedSubject } from "../warehouse/requests/subject.ts";
+import { actor } from "./actor.ts";
+import { printRows, printTable } from "./output.ts";
+import { withSession, type GlobalOptions, type Session } from "./session.ts";
+import { runWorkflow } from "./workflow.ts";
+
+const LOOK_EVERY_MS = 300;
+
+interface SubjectOptions {
+  email: string[];
+  phone: string[];
+  id: string[];
+}
+
+export function registerRequest(program: Command): void {
+  const request = program.command("request");
+  withSubject(request.command("erase"))
+    .description("erase a person everywhere; without --yes, show the plan and wait for request approve")
+    .option("--jurisdiction <code>", "whose law it falls under: EU, UK, US-CA")
+    .option(
+      "--grace <hours>",
+      "carry it out no earlier than so many hours from now; until then it can be cancelled",
+      "0",
+    )
+    .option("--yes", "carry the plan out without asking again")
+    .option("--wait", "stay until the receipt is there")
+    .action(async (options: SubjectOptions & EraseOptions, command: Command) => {
+      const named = readNames(options);
+      const grace = Number(options.grace);
+      if (!(grace >= 0 && grace <= 720)) throw new UserError("must be hours from 0 to 720", { key: "--grace" });
+      if (options.wait && !options.yes)
+        throw new UserError("needs --yes: a plan that nobody approves never ends", { key: "--wait" });
+      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
+        const requestId = await receiveRequest(session.pool, session.vault, {
+          kind: "erasure",
+          channel: "cli",
+          jurisdiction: options.jurisdiction ?? null,
+          dueAt: null,
+          notBefore: grace > 0 ? new Date(Date.now() + grace * 3_600_000) : null,
+          identifiers: readSubject(session.project, named),
+          actor: actor(),
+        });
+        await startErasure(session, requestId, options.yes ? actor() : null);
+        await (options.wait ? showReport(session, requestId) : showPlan(session, requestId, options.yes ?? false));
+      });
+    });
+  request
+    .command("approve")
+    .description("carry out a request as its plan says")
+    .argument("<request>", "its id")
+    .option("--wait", "stay until the receipt is there")
+    .action(async (requestId: string, { wait }: { wait?: boolean }, command: Command) => {
+      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
+        await requireErasure(session, requestId);
+        await session.client.workflow.signalWithStart("eraseSubject", {
+          workflowId: erasureWorkflowId(requestId),
+          taskQueue: TASK_QUEUE,
+          args: [{ requestId, actor: actor(), approvedBy: null }],
+          signal: "approve",
+          signalArgs: [actor()],
+        });
+        if (wait) return await showReport(session, requestId);
+        console.log(
+          session.json ? JSON.stringify({ requestId, state: "approved" }) : `Request ${requestId} is approved.`,
+        );
+      });
+    });
+  request
+    .command("cancel")
+    .description("take a request back, as long as nothing of it was carried out")
+    .argument("<request>", "its id")
+    .action(async (requestId: string, _options: unknown, command: Command) => {
+      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
+        await requireErasure(session, requestId);
+        await session.client.workflow.signalWithStart("eraseSubject", {
+          workflowId: erasureWorkflowId(requestId),
+          taskQueue: TASK_QUEUE,
+          args: [{ requestId, actor: actor(), approvedBy: null }],
+          signal: "cancel",
+          signalArgs: [actor()],
+        });
+        await showReport(session, requestId);
+      });
+    });
+}
+
+export function registerRequests(program: Command): void {
+  program.command("requests").action(async (_options: unknown, command: Command) => {
+    await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
+      printRows(
+        (await listRequests(session.pool)).map(({ requestId, kind, state, jurisdiction, receivedAt, dueAt }) => ({
+          request: requestId,
+          kind,
+          state,
+          jurisdiction,
+          received: receivedAt,
+          due: dueAt,
+        })),
+        { json: session.json, empty: "Nobody has asked for anything." },
+      );
+    });
+  });
+}
+
+interface EraseOptions {
+  jurisdiction?: string;
+  grace: string;
+  yes?: boolean;
+  wait?: boolean;
+}
+
+/** The options by which a request names its person. */
+function withSubject(command: Command): Command {
+  const more = (value: string, before: string[]): string[] => [...before, value];
+  return command
+    .option(
+      "--email <address>",
+      "an address of the person; - reads it from standard input, where no shell keeps it",
+      more,
+      [],
+    )
+    .option("--phone <number>", "a number of the person; - as above", more, [])
+    .option("--id <kind:value>", "another identifier, by its kind in the schemas; - as above", more, []);
+}
+
+function readNames({ email, phone, id }: SubjectOptions): NamedSubject {
+  const named = [...email, ...phone, ...id].filter((value) => value === "-").length;
+  if (named > 1) throw new UserError("standard input holds one identifier; give - once", { key: "request" });
+  const read = (value: string): string => (value === "-" ? readFileSync(0, "utf8").trim() : value);
+  return { emails: email.map(read), phones: phone.map(read), ids: id.map(read) };
+}
+
+async function requireErasure(session: Session, requestId: string): Promise<void> {
+  const { kind, state, completedAt } = await readRequest(session.pool, requestId);
+  if (kind !== "erasure" || completedAt !== null) {
+    throw new UserError(`is a request of kind ${kind}, and ${state}; there is nothing to decide`, { key: "request" });
+  }
+}
+
+async function startErasure(session: Session, requestId: string, approvedBy: string | null): Promise<WorkflowHandle> {
+  return await session.client.workflow.start("eraseSubject", {
+    workflowId: erasureWorkflowId(requestId),
+    taskQueue: TASK_QUEUE,
+    args: [{ requestId, actor: actor(), approvedBy }],
+    staticSummary: "erasure",
+  });
+}
+
+async function showPlan(session: Session, requestId: string, isApproved: boolean): Promise<void> {
+  const failure = session.client.workflow
+    .getHandle(erasureWorkflowId(requestId))
+    .result()
+    .then(
+      () => undefined,
+      () => undefined,
+    );
+  let plan: ErasurePlan | null = null;
+  for (let isOver = false; plan === null && !isOver;) {
+    ({ plan } = await readRequest(session.pool, requestId));
+    if (plan === null) isOver = await Promise.race([failure.then(() => true), sleep(LOOK_EVERY_MS, false)]);
+  }
+  // What went wrong is told as by any other command.
+  if (plan === null || plan.errors.length > 0) return await showReport(session, requestId);
+  if (session.json) return console.log(JSON.stringify({ requestId, plan }));
+  printPlan(plan);
+  console.log(
+    isApproved
+      ? `Request ${requestId} is being carried out; miette requests tells how far it is.`
+      : `Request ${requestId} waits: miette request approve ${requestId} carries it out, miette request cancel ${requestId} takes it back.`,
+  );
+}
+
+async function showReport(session: Session, requestId: string): Promise<void> {
+  const report = await runWorkflow<ErasureReport>(session.client, "eraseSubject", {
+    workflowId: erasureWorkflowId(requestId),
+    input: { requestId, actor: actor(), approvedBy: null },
+    summary: "erasure",
+    quiet: session.json,
+  });
+  if (session.json) return console.log(JSON.stringify({ requestId, ...report }));
+  printPlan(report.plan);
+  console.log(
+    report.receipt === null
+      ? `Request ${requestId} is ${report.state}.`
+      : `Request ${requestId} is ${report.state.replaceAll("_", " ")}; miette receipt show ${requestId} prints the receipt.`,
+  );
+}
+
+function printPlan({ relations, people, identifiers, unscanned }: ErasurePlan): void {
+  console.log(`${people} people, ${identifiers} identifiers`);
+  printTable(
+    ["relation", "action", "rows"],
+    relations.map(({ relation, action, rows }) => [relation, action, rows]),
+  );
+  for (const place of unscanned) console.log(`not looked into: ${place}`);
+}

@@ -1,0 +1,89 @@
+import type pg from "pg";
+import type { RequestState, Verification } from "../../domain/requests.ts";
+import { inTransaction } from "../database.ts";
+import { issueReceipt } from "../receipts.ts";
+import { moveRequest, noteEvent, readRequest } from "../requests/store.ts";
+import type { Vault } from "../vault.ts";
+import { readSwept } from "./batch.ts";
+
+export interface Completion {
+  state: RequestState;
+  /** Number of the receipt. */
+  receipt: number;
+}
+
+/**
+ * Says, signed, what an erasure has come to: `completed` only where a look for what is left found nothing and left out
+ * nothing. Done again it gives the receipt that was issued.
+ */
+export async function completeErasure(
+  pool: pg.Pool,
+  vault: Vault,
+  requestId: string,
+  verification: Verification,
+): Promise<Completion> {
+  const { rows: issued } = await pool.query<{ seq: string }>(
+    `select receipt_seq as seq from privacy.receipts where request_id = $1 and body::jsonb ->> 'occasion' = 'erasure'
+     order by receipt_seq limit 1`,
+    [requestId],
+  );
+  const request = await readRequest(pool, requestId);
+  const isClean = verification.findings.length === 0 && verification.unscanned.length === 0;
+  const state = isClean ? "completed" : "completed_with_exceptions";
+  let receipt = Number(issued[0]?.seq ?? 0);
+  if (receipt === 0) {
+    const { swept, startedAt, tombstonedAt } = await readSwept(pool, request.batchId as string);
+    receipt = await issueReceipt(pool, vault, requestId, {
+      occasion: "erasure",
+      kind: request.kind,
+      outcome: state,
+      jurisdiction: request.jurisdiction,
+      received_at: request.receivedAt,
+      started_at: startedAt,
+      suppressed_at: tombstonedAt,
+      plan: request.plan,
+      // Of everybody who was erased in the same pass: a table is read once for all.
+      swept_together: swept,
+      verification: stated(verification),
+      backup_residue_until: await backupResidue(pool),
+    });
+  }
+  await inTransaction(pool, (client) =>
+    moveRequest(client, requestId, ["running"], state, "worker", { receipt, findings: verification.findings.length }),
+  );
+  const { state: now } = await readRequest(pool, requestId);
+  return { state: now, receipt };
+}
+
+/** A later look, with a receipt of its own: nothing has come back, or what has. @returns the receipt's number */
+export async function recordRecheck(
+  pool: pg.Pool,
+  vault: Vault,
+  requestId: string,
+  occasion: string,
+  verification: Verification,
+): Promise<number> {
+  const receipt = await issueReceipt(pool, vault, requestId, {
+    occasion,
+    outcome: verification.findings.length === 0 ? "nothing found" : "found again",
+    verification: stated(verification),
+    backup_residue_until: await backupResidue(pool),
+  });
+  await noteEvent(pool, requestId, "worker", "recheck", { occasion, receipt, findings: verification.findings.length });
+  return receipt;
+}
+
+function stated({ verifiedAt, ...rest }: Verification): Record<string, unknown> {
+  return { verified_at: verifiedAt, ...rest };
+}
+
+/**
+ * Copies of the vault that were made before hold the erased keys, wrapped by a generation that still lives; from its
+ * destruction on they open nothing.
+ */
+async function backupResidue(pool: pg.Pool): Promise<Record<string, unknown>> {
+  const { rows } = await pool.query<{ generation: number }>(
+    "select generation from vault.generations where status = 'current'",
+  );
+  return { event: "key generation destroyed", generation: rows[0]?.generation ?? null };
+}

@@ -1,0 +1,96 @@
+import type pg from "pg";
+import { foldedKind, foldEmail } from "../../privacy/fold-email.ts";
+import type { Naming } from "../../privacy/tokens.ts";
+import type { Sought } from "../requests/subject.ts";
+import type { Vault } from "../vault.ts";
+
+/** Everything that is known to be one person's, for the memory of who erases and, sealed, for the request. */
+export interface Scope {
+  /** Those whose values the vault has or the person gave. */
+  identifiers: Sought[];
+  /** All tokens, match keys included. */
+  tokens: string[];
+  /** Ids of the person, those that were merged into it included. */
+  customers: string[];
+  /** How many of the identifiers that were given are shared by many or blocked: these stand for nobody. */
+  shared: number;
+}
+
+/**
+ * The person's whole cluster: the identifiers that were given, every spelling of their mailboxes, whoever holds one of
+ * them by identity resolution, and all identifiers and former ids of those, until nothing is added. Shared and blocked
+ * identifiers are nobody's, so they are left alone.
+ */
+export async function resolveScope(
+  client: pg.ClientBase | pg.Pool,
+  vault: Vault,
+  sought: readonly Sought[],
+): Promise<Scope> {
+  const { naming } = vault;
+  const known = new Map<string, Sought>(sought.map((each) => [naming.token(each.kind, each.canonical), each]));
+  const hasPeople = await isBuilt(client);
+  const shared = hasPeople ? await findHidden(client, [...known.keys()]) : new Set<string>();
+  const tokens = new Set([...known.keys()].filter((token) => !shared.has(token)));
+  const customers = new Set<string>();
+  const mailboxes = sought.filter((each) => each.canonical.includes("@")).map((each) => foldedToken(naming, each));
+  for (let before = -1; before !== tokens.size + customers.size;) {
+    before = tokens.size + customers.size;
+    if (hasPeople) {
+      const { rows } = await client.query<{ customer_id: string }>(
+        `select distinct customer_id from core.identifiers where token = any($1) and customer_id <> ops.nobody()`,
+        [[...tokens]],
+      );
+      for (const { customer_id } of rows) customers.add(customer_id);
+      const { rows: held } = await client.query<{ token: string }>(
+        "select token from core.identifiers where customer_id = any($1::uuid[]) and not is_shared and not is_blocked",
+        [[...customers]],
+      );
+      for (const { token } of held) tokens.add(token);
+    }
+    const { rows } = await client.query<{ token: string }>(
+      `select token from vault.identifiers where folded_token = any($2)
+         or folded_token in (select folded_token from vault.identifiers where token = any($1) and folded_token is not null)`,
+      [[...tokens], mailboxes],
+    );
+    const spellings = rows.map(({ token }) => token).filter((token) => !tokens.has(token));
+    const hidden = hasPeople && spellings.length > 0 ? await findHidden(client, spellings) : new Set<string>();
+    for (const token of spellings) if (!hidden.has(token)) tokens.add(token);
+  }
+  if (hasPeople) {
+    const { rows } = await client.query<{ id: string }>(
+      "select former_customer_id as id from core.merged_people where customer_id = any($1::uuid[])",
+      [[...customers]],
+    );
+    for (const { id } of rows) customers.add(id);
+  }
+  const identifiers = [...known].filter(([token]) => tokens.has(token)).map(([, each]) => each);
+  const rest = [...tokens].filter((token) => !known.has(token));
+  for (const [token, { canonical }] of await vault.openIdentifiers(client as pg.ClientBase, rest)) {
+    identifiers.push({ kind: kindOf(token), canonical });
+  }
+  return { identifiers, tokens: [...tokens], customers: [...customers], shared: shared.size };
+}
+
+/** A token's kind is what stands before its last underscore. */
+function kindOf(token: string): string {
+  return token.slice(0, token.lastIndexOf("_"));
+}
+
+function foldedToken(naming: Naming, { kind, canonical }: Sought): string {
+  return naming.token(foldedKind(kind), foldEmail(canonical));
+}
+
+async function isBuilt(client: pg.ClientBase | pg.Pool): Promise<boolean> {
+  const { rows } = await client.query<{ is_built: boolean }>(
+    "select to_regclass('core.identifiers') is not null and to_regclass('core.merged_people') is not null as is_built",
+  );
+  return rows[0]?.is_built ?? false;
+}
+
+async function findHidden(client: pg.ClientBase | pg.Pool, tokens: string[]): Promise<Set<string>> {
+  const { rows } = await client.query<{ token: string }>(
+    "select token from core.identifiers where token = any($1) and (is_shared or is_blocked)",
+    [tokens],
+  );
+  return new Set(rows.map(({ token }) => token));
+}

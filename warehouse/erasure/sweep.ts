@@ -1,0 +1,141 @@
+import type pg from "pg";
+import { inTransaction, quoteName } from "../database.ts";
+import { openSealed } from "../requests/store.ts";
+import type { Sought } from "../requests/subject.ts";
+import type { Vault } from "../vault.ts";
+import { keepCredit } from "./kept-credit.ts";
+import { readPersonKeys } from "./plan.ts";
+import { readRawTables, type RawTable } from "./raw-tables.ts";
+import type { Scope } from "./scope.ts";
+import { readStateColumns, sweepCursors, sweepFieldNames, sweepState } from "./sweep-state.ts";
+import { holdErased, sweepRaw } from "./sweep-raw.ts";
+import { sweepTexts } from "./sweep-texts.ts";
+
+/** A chain of references longer than this is a circle of records that refer to each other. */
+const ROUNDS = 20;
+
+/** What the requests of a batch found to be their people's, joined. */
+export async function openBatch(pool: pg.Pool, vault: Vault, batchId: string): Promise<Scope> {
+  const { rows } = await pool.query<{ id: string }>(
+    "select request_id as id from privacy.requests where batch_id = $1 order by request_id",
+    [batchId],
+  );
+  const whole: Scope = { identifiers: [], tokens: [], customers: [], shared: 0 };
+  for (const { id } of rows) {
+    const scope = await openSealed<Scope>(pool, vault, id, "scope");
+    if (!scope) continue;
+    whole.identifiers.push(...scope.identifiers);
+    whole.tokens.push(...scope.tokens);
+    whole.customers.push(...scope.customers);
+  }
+  return { ...whole, tokens: [...new Set(whole.tokens)], customers: [...new Set(whole.customers)] };
+}
+
+/**
+ * Takes a batch's people out of everything that is not derived, each table once for all of them, in transactions of their
+ * own: cut off at any instant and done again, it ends the same. What is derived follows by the next build.
+ * @param facts raw tables whose records stay without their person, with the open columns that they lose
+ * @param isModel whether a relation is derived, and so follows by itself
+ */
+export async function sweep(
+  pool: pg.Pool,
+  vault: Vault,
+  batchId: string,
+  facts: ReadonlyMap<string, readonly string[]>,
+  isModel: (relation: string) => boolean,
+): Promise<void> {
+  const erased = await openBatch(pool, vault, batchId);
+  const within = <T>(work: (client: pg.ClientBase) => Promise<T>): Promise<T> =>
+    inTransaction(pool, async (client) => {
+      await holdErased(client, erased);
+      return await work(client);
+    });
+  await within(keepCredit);
+  const tables = await readRawTables(pool);
+  const tokens = new Set(erased.tokens);
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    // Parents' rows tell which children go with them, so it goes round until nothing is found any more.
+    let found = 0;
+    for (const table of tables) {
+      if (round > 1 && table.parents.length === 0) continue;
+      found += await within((client) => sweepTable(client, batchId, table, facts, tokens, round === 1));
+    }
+    if (found === 0) break;
+  }
+  await sweepOwn(pool, batchId, within, isModel);
+  await sweepRest(pool, vault, batchId, erased.identifiers, within);
+  vault.forgetIdentifiers();
+}
+
+async function sweepTable(
+  client: pg.ClientBase,
+  batchId: string,
+  table: RawTable,
+  facts: ReadonlyMap<string, readonly string[]>,
+  tokens: ReadonlySet<string>,
+  isFirst: boolean,
+): Promise<number> {
+  const { deleted, stripped, cut, history } = await sweepRaw(client, table, facts.get(table.relation) ?? null);
+  const texts = isFirst ? await sweepTexts(client, table, tokens) : 0;
+  await addSwept(client, batchId, {
+    [`${table.relation} delete`]: deleted,
+    [`${table.relation} strip`]: stripped,
+    [`${table.relation} cut`]: cut + texts,
+    [`${table.relation}__history delete`]: history,
+  });
+  return deleted + stripped + cut;
+}
+
+type Within = <T>(work: (client: pg.ClientBase) => Promise<T>) => Promise<T>;
+
+/** Tables of the project's own that point at people: their rows would also keep the build from taking the people out. */
+async function sweepOwn(
+  pool: pg.Pool,
+  batchId: string,
+  within: Within,
+  isModel: (relation: string) => boolean,
+): Promise<void> {
+  for (const { relation, column } of await readPersonKeys(pool)) {
+    if (isModel(relation)) continue;
+    await within(async (client) => {
+      const { rowCount } = await client.query(
+        `delete from ${quoteName(...relation.split("."))} where ${quoteName(column)} in (select customer_id from erased_people)`,
+      );
+      await addSwept(client, batchId, { [`${relation} delete`]: rowCount ?? 0 });
+    });
+  }
+}
+
+/** Quarantine, decisions, references of the audit and, at the very end, the identifiers' values and keys. */
+async function sweepRest(
+  pool: pg.Pool,
+  vault: Vault,
+  batchId: string,
+  identifiers: readonly Sought[],
+  within: Within,
+): Promise<void> {
+  const reset = await sweepCursors(pool, vault, identifiers);
+  await within(async (client) => {
+    await addSwept(client, batchId, {
+      "ops.cursors cut": reset,
+      "ops.undeclared_fields delete": await sweepFieldNames(client),
+    });
+  });
+  for (const state of await readStateColumns(pool)) {
+    await within(async (client) => {
+      await addSwept(client, batchId, { [`${state.relation} delete`]: await sweepState(client, state) });
+    });
+  }
+}
+
+/** Adds to the batch's counts, in the transaction that changed the rows: a repeated sweep does not count twice. */
+async function addSwept(client: pg.ClientBase, batchId: string, counts: Record<string, number>): Promise<void> {
+  const some = Object.fromEntries(Object.entries(counts).filter(([, rows]) => rows > 0));
+  if (Object.keys(some).length === 0) return;
+  await client.query(
+    `update privacy.erasure_batches as b set swept = b.swept || (
+       select jsonb_object_agg(key, coalesce((b.swept ->> key)::bigint, 0) + value::bigint) from jsonb_each_text($2::jsonb))
+     where batch_id = $1`,
+    [batchId, JSON.stringify(some)],
+  );
+}

@@ -1,0 +1,104 @@
+import {
+  ApplicationFailure,
+  condition,
+  defineSignal,
+  getExternalWorkflowHandle,
+  ParentClosePolicy,
+  setCurrentDetails,
+  setHandler,
+  startChild,
+  WorkflowIdReusePolicy,
+} from "@temporalio/workflow";
+import { ERASURE_WORKFLOW_ID, recheckWorkflowId } from "../domain/ids.ts";
+import type { ErasurePlan, ErasureReport } from "../domain/requests.ts";
+import { planning, workingOn } from "./activities.ts";
+import { eraseBatch, eraseMore } from "./erase-batch.ts";
+import { recheckErasure } from "./recheck-erasure.ts";
+import { isAlreadyStarted } from "./request-build.ts";
+import { describeRun } from "./search-attributes.ts";
+
+/** Says that the plan is to be carried out, and who says so. */
+export const approve = defineSignal<[string]>("approve");
+/** Takes the request back, as long as nothing was done. */
+export const cancel = defineSignal<[string]>("cancel");
+/** The batch that the request is part of has come to its end. */
+export const erased = defineSignal("erased");
+
+/**
+ * One person's erasure from plan to receipt. It knows an id: whom it is about lies sealed in the warehouse. Requests that are
+ * approved at the same time are carried out together.
+ */
+export async function eraseSubject(input: {
+  requestId: string;
+  actor: string;
+  approvedBy: string | null;
+}): Promise<ErasureReport> {
+  const { requestId } = input;
+  describeRun({ kind: "request" });
+  let approvedBy = input.approvedBy;
+  let cancelledBy: string | null = null;
+  let isErased = false;
+  setHandler(approve, (actor) => void (approvedBy ??= actor));
+  setHandler(cancel, (actor) => void (cancelledBy ??= actor));
+  setHandler(erased, () => void (isErased = true));
+
+  setCurrentDetails("planning");
+  const plan = await workingOn("plan").planErasure({ requestId, actor: input.actor });
+  if (plan.errors.length > 0) throw ApplicationFailure.nonRetryable(plan.errors.join("\n"), "user_error");
+  setCurrentDetails(describe(plan, "waiting for approval"));
+  await condition(() => approvedBy !== null || cancelledBy !== null);
+  if (cancelledBy === null) {
+    const grace = await planning.approveRequest({ requestId, actor: approvedBy as unknown as string });
+    setCurrentDetails(describe(plan, grace > 0 ? "approved, may still be cancelled" : "approved"));
+    if (grace > 0) await condition(() => cancelledBy !== null, grace);
+  }
+  if (cancelledBy !== null) {
+    const state = await planning.cancelRequest({ requestId, actor: cancelledBy });
+    if (state === "cancelled") return { state, receipt: null, plan };
+  }
+  await joinBatch();
+  setCurrentDetails(describe(plan, "being carried out"));
+  await condition(() => isErased);
+  const { state, receipt } = await planning.completeErasure({ requestId });
+  await startChild(recheckErasure, {
+    args: [{ requestId }],
+    workflowId: recheckWorkflowId(requestId),
+    workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
+    parentClosePolicy: ParentClosePolicy.ABANDON,
+    staticSummary: "looks again after a day and a week",
+  }).catch((error: unknown) => {
+    if (!isAlreadyStarted(error)) throw error;
+  });
+  setCurrentDetails(describe(plan, `${state}, receipt ${receipt}`));
+  return { state, receipt, plan };
+}
+
+/** Starts the carrying out of what is approved, or tells the one under way that there is more. */
+async function joinBatch(): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await startChild(eraseBatch, {
+        args: [],
+        workflowId: ERASURE_WORKFLOW_ID,
+        workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
+        parentClosePolicy: ParentClosePolicy.ABANDON,
+        staticSummary: "erasures",
+      });
+      return;
+    } catch (error) {
+      if (!isAlreadyStarted(error)) throw error;
+    }
+    try {
+      await getExternalWorkflowHandle(ERASURE_WORKFLOW_ID).signal(eraseMore);
+      return;
+    } catch (error) {
+      // It ended between the two calls: it has to be started after all.
+      if (attempt === 3) throw error;
+    }
+  }
+}
+
+function describe({ relations, people }: ErasurePlan, state: string): string {
+  const rows = relations.map(({ relation, action, rows: count }) => `| ${relation} | ${action} | ${count} |`);
+  return [`${state}: ${people} people`, "", "| relation | action | rows |", "|---|---|---|", ...rows].join("\n");
+}
