@@ -11,6 +11,7 @@ import { resolveScope, type Scope } from "../warehouse/erasure/scope.ts";
 import { openBatch, sweep } from "../warehouse/erasure/sweep.ts";
 import { tombstone } from "../warehouse/erasure/tombstone.ts";
 import { findingsOf, verifyErased } from "../warehouse/erasure/verify.ts";
+import { readmit } from "../warehouse/requests/readmit.ts";
 import {
   forgetSubject,
   moveRequest,
@@ -66,6 +67,8 @@ export function erasureActivities(dependencies: Dependencies) {
       if (state === "cancelled") await forgetSubject(pool, vault, requestId);
       return state;
     },
+    readmitSubject: ({ requestId, actor }: { requestId: string; actor: string }): Promise<number | null> =>
+      readmit(pool, vault, requestId, actor),
     claimErasures: (): Promise<Batch | null> => claimBatch(pool),
     tombstoneErasures: ({ batchId }: { batchId: string }): Promise<number> => tombstone(pool, vault, batchId),
     fenceErasures: ({ batchId }: { batchId: string }): Promise<void> => awaitFence(pool, batchId),

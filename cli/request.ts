@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { WorkflowHandle } from "@temporalio/client";
 import type { Command } from "commander";
 import { UserError } from "../domain/errors.ts";
-import { erasureWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
+import { erasureWorkflowId, readmissionWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
 import type { ErasurePlan, ErasureReport } from "../domain/requests.ts";
 import { listRequests, readRequest, receiveRequest } from "../warehouse/requests/store.ts";
 import { readSubject, type NamedSubject } from "../warehouse/requests/subject.ts";
@@ -50,6 +50,33 @@ export function registerRequest(program: Command): void {
         });
         await startErasure(session, requestId, options.yes ? actor() : null);
         await (options.wait ? showReport(session, requestId) : showPlan(session, requestId, options.yes ?? false));
+      });
+    });
+  withSubject(request.command("readmit"))
+    .description("let an erased person in again, by what they are named with here; what was erased stays gone")
+    .action(async (options: SubjectOptions, command: Command) => {
+      const named = readNames(options);
+      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
+        const requestId = await receiveRequest(session.pool, session.vault, {
+          kind: "readmission",
+          channel: "cli",
+          jurisdiction: null,
+          dueAt: null,
+          notBefore: null,
+          identifiers: readSubject(session.project, named),
+          actor: actor(),
+        });
+        const report = await runWorkflow<{ receipt: number | null }>(session.client, "readmitSubject", {
+          workflowId: readmissionWorkflowId(requestId),
+          input: { requestId, actor: actor() },
+          summary: "readmission",
+          quiet: session.json,
+        });
+        console.log(
+          session.json
+            ? JSON.stringify({ requestId, ...report })
+            : `Request ${requestId} is completed: from the next sync on, records of the person land again; receipt ${report.receipt}.`,
+        );
       });
     });
   request

@@ -22,6 +22,11 @@ export function erasureWorkflowId(requestId: string): string {
   return `erase:${requestId}`;
 }
 
+/** The workflow id of a readmission. */
+export function readmissionWorkflowId(requestId: string): string {
+  return `readmit:${requestId}`;
+}
+
 /** The workflow id of the later looks for what has come back. */
 export function recheckWorkflowId(requestId: string): string {
   return `recheck:${requestId}`;

@@ -32,7 +32,22 @@ afterAll(async () => {
 });
 
 async function erase(emails: string[]): Promise<ErasureReport & { requestId: string }> {
-  const requestId = await receiveRequest(pipeline.pool, pipeline.vault, {
+  const requestId = await ask(emails);
+  const report = (await pipeline.client.workflow.execute(
+    "eraseSubject",
+    workflowOf(requestId, "test"),
+  )) as ErasureReport;
+  return { ...report, requestId };
+}
+
+const workflowOf = (requestId: string, approvedBy: string | null) => ({
+  workflowId: erasureWorkflowId(requestId),
+  taskQueue: TASK_QUEUE,
+  args: [{ requestId, actor: "test", approvedBy }],
+});
+
+async function ask(emails: string[]): Promise<string> {
+  return await receiveRequest(pipeline.pool, pipeline.vault, {
     kind: "erasure",
     channel: "cli",
     jurisdiction: "EU",
@@ -41,12 +56,6 @@ async function erase(emails: string[]): Promise<ErasureReport & { requestId: str
     identifiers: readSubject(await pipeline.project(), { emails, phones: [], ids: [] }),
     actor: "test",
   });
-  const report = (await pipeline.client.workflow.execute("eraseSubject", {
-    workflowId: erasureWorkflowId(requestId),
-    taskQueue: TASK_QUEUE,
-    args: [{ requestId, actor: "test", approvedBy: "test" }],
-  })) as ErasureReport;
-  return { ...report, requestId };
 }
 
 const rowsOf = async (sql: string, values: unknown[] = []): Promise<unknown[]> =>
@@ -148,4 +157,47 @@ test("a person is erased everywhere, the money stays, others keep what is theirs
     ),
   ).toEqual([{ is_nobodys: true, order_number: null }]);
   expect(await control()).toEqual(controlBefore);
+});
+
+test("a copy that nothing reaches is an error in the plan with the mend, and a table that points at people is swept", async () => {
+  const email = "c105@crowd.test";
+  const token = pipeline.vault.naming.token("email", email);
+  await pipeline.pool.query(`
+    create schema marketing;
+    create table marketing.letters as select token, 'hello' as text from core.identifiers where token = '${token}';
+    create table marketing.notes (customer_id uuid references core.people, note text);
+    insert into marketing.notes select customer_id, 'vip' from core.identifiers where token = '${token}';
+    grant usage on schema marketing to privacy;
+    grant select, delete on all tables in schema marketing to privacy`);
+  await expect(erase([email])).rejects.toMatchObject({
+    cause: { message: expect.stringMatching(/marketing\.letters holds 1 row .* drop it, make it a model/) },
+  });
+  await pipeline.pool.query("drop table marketing.letters");
+  const report = await erase([email]);
+  expect(report.plan.relations).toContainEqual({ relation: "marketing.notes", action: "delete", rows: 1 });
+  expect(await rowsOf("select * from marketing.notes")).toEqual([]);
+  expect(report.state).toBe("completed");
+});
+
+test("a request that is taken back changes nothing, and forgets whom it was about", async () => {
+  const requestId = await ask([CONTROL.email]);
+  const before = await rowsOf("select count(*) from raw.shop__events");
+  const handle = await pipeline.client.workflow.start("eraseSubject", workflowOf(requestId, null));
+  await handle.signal("cancel", "os:anna");
+  expect(await handle.result()).toMatchObject({ state: "cancelled", receipt: null });
+  expect(await rowsOf("select sealed, scope from privacy.requests where request_id = $1", [requestId])).toEqual([
+    { sealed: null, scope: null },
+  ]);
+  expect(await rowsOf("select count(*) from raw.shop__events")).toEqual(before);
+});
+
+test("people who ask at the same time are erased together, each with a receipt", async () => {
+  const reports = await Promise.all([
+    erase(["c110@crowd.test"]),
+    erase(["c111@crowd.test"]),
+    erase(["nobody@known.test"]),
+  ]);
+  expect(reports.map(({ state }) => state)).toEqual(["completed", "completed", "completed"]);
+  expect(new Set(reports.map(({ receipt }) => receipt)).size).toBe(3);
+  verifyReceipts(await readReceipts(pipeline.pool, null));
 });

@@ -4,6 +4,7 @@ export { applyIdentity } from "./apply-identity.ts";
 export { buildModels } from "./build-models.ts";
 export { eraseBatch } from "./erase-batch.ts";
 export { eraseSubject } from "./erase-subject.ts";
+export { readmitSubject } from "./readmit-subject.ts";
 export { recheckErasure } from "./recheck-erasure.ts";
 export { checkHealth } from "./check-health.ts";
 export { rotateKeys } from "./rotate-keys.ts";

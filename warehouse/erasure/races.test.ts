@@ -6,6 +6,8 @@ import { quoteName } from "../database.ts";
 import { planBuild } from "../models/plan.ts";
 import { publish } from "../models/publish.ts";
 import { compute, graphOf, sqlFile } from "../models/test-warehouse.ts";
+import { readReceipts, verifyReceipts, type Receipt } from "../receipts.ts";
+import { readmit } from "../requests/readmit.ts";
 import { receiveRequest } from "../requests/store.ts";
 import type { Vault } from "../vault.ts";
 import { claimBatch, finishBatch } from "./batch.ts";
@@ -232,6 +234,42 @@ test("a list of suppressions that was cut short stops every load", async () => {
   }
   await load();
   expect(await left()).toBe(0);
+});
+
+test("a person who is readmitted lands again, under a key of their own", async () => {
+  await erase(canary);
+  await land([{ id: 1, email: canary }]);
+  expect(await left()).toBe(0);
+  const requestId = await receiveRequest(database.pool, vault, {
+    kind: "readmission",
+    channel: "cli",
+    jurisdiction: null,
+    dueAt: null,
+    notBefore: null,
+    identifiers: [{ kind: "email", canonical: canary }],
+    actor: "test",
+  });
+  const receipt = await readmit(database.pool, vault, requestId, "test");
+  expect(verifyReceipts(await readReceipts(database.pool, requestId))[0]?.statement).toMatchObject({
+    receipt,
+    occasion: "readmission",
+    suppressions_lifted: 2,
+  });
+  expect(await readmit(database.pool, vault, requestId, "test")).toBeNull();
+  await land([{ id: 50, email: canary }]);
+  // The row, and the identifier with its key.
+  expect(await left()).toBe(2);
+});
+
+test("a receipt that was altered, or does not follow the one before, is told", async () => {
+  const receipts = await readReceipts(database.pool, null);
+  expect(verifyReceipts(receipts)).toHaveLength(receipts.length);
+  const [first] = receipts as [Receipt];
+  const altered = { ...first, body: first.body.replace('"completed"', '"refused"') };
+  expect(() => verifyReceipts([altered])).toThrow(/receipt 1: its signature/);
+  expect(() => verifyReceipts([{ ...first, hash: "00".repeat(32) }])).toThrow(/its hash is another/);
+  expect(() => verifyReceipts([first], "0123456789abcdef")).toThrow(/signed by another key/);
+  await expect(database.pool.query("delete from privacy.receipts")).rejects.toThrow(/only inserted/);
 });
 
 test("a sweep that is done again changes nothing, and counts nothing twice", async () => {

@@ -1,0 +1,8 @@
+import { planning } from "./activities.ts";
+import { describeRun } from "./search-attributes.ts";
+
+/** Lets an erased person in again. */
+export async function readmitSubject(input: { requestId: string; actor: string }): Promise<{ receipt: number | null }> {
+  describeRun({ kind: "request" });
+  return { receipt: await planning.readmitSubject(input) };
+}
