@@ -7,13 +7,19 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PACKAGE_DIRECTORY } from "../config.ts";
 import {
   DECIDE_RULES_SIGNAL,
+  ERASURE_WORKFLOW_ID,
+  erasureWorkflowId,
   HEALTH_WORKFLOW_ID,
   IDENTITY_WORKFLOW_ID,
   KEYS_WORKFLOW_ID,
+  readmissionWorkflowId,
+  recheckWorkflowId,
   schemaWorkflowId,
   TASK_QUEUE,
 } from "../domain/ids.ts";
+import type { RequestKind } from "../domain/requests.ts";
 import { FAILURE_CONVERTER_PATH } from "../warehouse/data-converter.ts";
+import { receiveRequest } from "../warehouse/requests/store.ts";
 import { openPipeline } from "./pipeline.ts";
 import { readHistories, recordHistory } from "./recorded-histories.ts";
 
@@ -119,6 +125,33 @@ properties:
     const start = { workflowId: acceptance, taskQueue: TASK_QUEUE, args: [field] };
     await pipeline.client.workflow.execute("acceptField", start);
     await record("accept-field", acceptance);
+    const about = (kind: RequestKind) =>
+      receiveRequest(pipeline.pool, pipeline.vault, {
+        kind,
+        channel: "cli",
+        jurisdiction: null,
+        dueAt: null,
+        notBefore: null,
+        identifiers: [{ kind: "email", canonical: CANARY }],
+        actor: "os:operator",
+      });
+    const erasure = await about("erasure");
+    await pipeline.client.workflow.execute("eraseSubject", {
+      workflowId: erasureWorkflowId(erasure),
+      taskQueue: TASK_QUEUE,
+      args: [{ requestId: erasure, actor: "os:operator", approvedBy: "os:operator" }],
+    });
+    await record("erase-subject", erasureWorkflowId(erasure));
+    await pipeline.client.workflow.getHandle(ERASURE_WORKFLOW_ID).result();
+    await record("erase-batch", ERASURE_WORKFLOW_ID);
+    await record("recheck-erasure", recheckWorkflowId(erasure));
+    const readmission = await about("readmission");
+    await pipeline.client.workflow.execute("readmitSubject", {
+      workflowId: readmissionWorkflowId(readmission),
+      taskQueue: TASK_QUEUE,
+      args: [{ requestId: readmission, actor: "os:operator" }],
+    });
+    await record("readmit-subject", readmissionWorkflowId(readmission));
     const rotation = { workflowId: KEYS_WORKFLOW_ID, taskQueue: TASK_QUEUE, args: [{ actor: "os:operator" }] };
     await pipeline.client.workflow.execute("rotateKeys", rotation);
     await record("rotate-keys", KEYS_WORKFLOW_ID);
