@@ -219,6 +219,11 @@ async function showReport(session: Session, requestId: string): Promise<void> {
       ? `Request ${requestId} is ${report.state}.`
       : `Request ${requestId} is ${report.state.replaceAll("_", " ")}; miette receipt show ${requestId} prints the receipt.`,
   );
+  if (report.recipients.length > 0) {
+    console.log(
+      `Tell ${report.recipients.join(", ")}: what was handed over before is out of reach of an erasure here.`,
+    );
+  }
 }
 
 function printPlan({ relations, people, identifiers, unscanned }: ErasurePlan): void {

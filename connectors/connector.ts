@@ -16,7 +16,7 @@ export interface Reject {
 
 /**
  * A page: records of one or more streams, and the cursor from which reading goes on after it.
- * Landing commits rows and cursor in one transaction (D1), so a page is the unit of resumption.
+ * Landing commits rows and cursor in one transaction, so a page is the unit of resumption.
  */
 export interface Page {
   records: Record<string, SourceRecord[]>;

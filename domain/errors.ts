@@ -7,7 +7,7 @@ export interface Place {
 }
 
 /**
- * What a person did wrong (D12): one sentence with the place and the mend. The CLI prints the message
+ * What a person did wrong: one sentence with the place and the mend. The CLI prints the message
  * as it stands and exits with 2. Never holds a value of a record.
  */
 export class UserError extends Error {
@@ -29,7 +29,7 @@ export class UserErrors extends UserError {
   }
 }
 
-/** What the world did wrong (D12), after the retries: a code, and where the detail lies. Never a record's value. */
+/** What the world did wrong, after the retries: a code, and where the detail lies. Never a record's value. */
 export class CodedError extends Error {
   readonly code: ErrorCode;
   readonly retryable: boolean;

@@ -84,5 +84,7 @@ export interface ErasureReport {
   state: RequestState;
   /** Number of its receipt; null where it was cancelled. */
   receipt: number | null;
+  /** Who was handed something of the person before, and has to be told by hand. */
+  recipients: string[];
   plan: ErasurePlan;
 }

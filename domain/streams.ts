@@ -2,7 +2,7 @@
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-/** The kinds of personal data that a schema's `personal:` may name (D2). */
+/** The kinds of personal data that a schema's `personal:` may name. */
 export const PERSONAL_KINDS = [
   "email",
   "phone",

@@ -179,6 +179,25 @@ test("a copy that nothing reaches is an error in the plan with the mend, and a t
   expect(report.state).toBe("completed");
 });
 
+test("who was handed something of the person stands in the receipt, which then is no clean one", async () => {
+  const email = "c112@crowd.test";
+  await rowsOf(
+    `insert into privacy.recipients (batch_id, customer_id, recipient, audience, purpose, state)
+     select gen_random_uuid(), customer_id, r.recipient, 'champions', 'marketing', r.state from core.identifiers,
+       (values ('newsletter', 'done'), ('newsletter', 'unknown'), ('partner', 'withheld')) as r (recipient, state)
+     where token = $1`,
+    [pipeline.vault.naming.token("email", email)],
+  );
+  const report = await erase([email]);
+  expect(report).toMatchObject({ state: "completed_with_exceptions", recipients: ["newsletter"] });
+  const [receipt] = verifyReceipts(await readReceipts(pipeline.pool, report.requestId));
+  expect(receipt?.statement).toMatchObject({
+    outcome: "completed_with_exceptions",
+    recipients: [{ recipient: "newsletter", status: "manual" }],
+  });
+  expect(await rowsOf("select from privacy.recipients")).toEqual([]);
+});
+
 test("a request that is taken back changes nothing, and forgets whom it was about", async () => {
   const requestId = await ask([CONTROL.email]);
   const before = await rowsOf("select count(*) from raw.shop__events");

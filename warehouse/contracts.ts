@@ -15,7 +15,7 @@ export interface ContractColumn {
   description: string;
 }
 
-/** What every source's records of one kind look like (D4), from `sql/contracts/<name>.yaml`. */
+/** What every source's records of one kind look like, from `sql/contracts/<name>.yaml`. */
 export interface Contract {
   name: string;
   grain: string;

@@ -54,12 +54,12 @@ export async function eraseSubject(input: {
   }
   if (cancelledBy !== null) {
     const state = await planning.cancelRequest({ requestId, actor: cancelledBy });
-    if (state === "cancelled") return { state, receipt: null, plan };
+    if (state === "cancelled") return { state, receipt: null, recipients: [], plan };
   }
   await joinBatch();
   setCurrentDetails(describe(plan, "being carried out"));
   await condition(() => isErased);
-  const { state, receipt } = await planning.completeErasure({ requestId });
+  const { state, receipt, recipients } = await planning.completeErasure({ requestId });
   await startChild(recheckErasure, {
     args: [{ requestId }],
     workflowId: recheckWorkflowId(requestId),
@@ -70,7 +70,7 @@ export async function eraseSubject(input: {
     if (!isAlreadyStarted(error)) throw error;
   });
   setCurrentDetails(describe(plan, `${state}, receipt ${receipt}`));
-  return { state, receipt, plan };
+  return { state, receipt, recipients, plan };
 }
 
 /** Starts the carrying out of what is approved, or tells the one under way that there is more. */

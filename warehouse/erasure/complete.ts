@@ -10,11 +10,13 @@ export interface Completion {
   state: RequestState;
   /** Number of the receipt. */
   receipt: number;
+  /** Who was handed something of the person before, and has to be told by hand. */
+  recipients: string[];
 }
 
 /**
  * Says, signed, what an erasure has come to: `completed` only where a look for what is left found nothing and left out
- * nothing. Done again it gives the receipt that was issued.
+ * nothing, and nobody outside was handed anything of the person. Done again it gives the receipt that was issued.
  */
 export async function completeErasure(
   pool: pg.Pool,
@@ -28,7 +30,13 @@ export async function completeErasure(
     [requestId],
   );
   const request = await readRequest(pool, requestId);
-  const isClean = verification.findings.length === 0 && verification.unscanned.length === 0;
+  const { rows: handedOver } = await pool.query<{ recipient: string }>(
+    `select detail ->> 'recipient' as recipient from privacy.request_events
+     where request_id = $1 and event = 'handed_over' order by event_id`,
+    [requestId],
+  );
+  const recipients = handedOver.map(({ recipient }) => recipient);
+  const isClean = verification.findings.length === 0 && verification.unscanned.length === 0 && recipients.length === 0;
   const state = isClean ? "completed" : "completed_with_exceptions";
   let receipt = Number(issued[0]?.seq ?? 0);
   if (receipt === 0) {
@@ -44,6 +52,8 @@ export async function completeErasure(
       plan: request.plan,
       // Of everybody who was erased in the same pass: a table is read once for all.
       swept_together: swept,
+      // Nothing reaches into what has left: somebody has to ask each of them.
+      recipients: recipients.map((recipient) => ({ recipient, status: "manual" })),
       verification: stated(verification),
       backup_residue_until: await backupResidue(pool),
     });
@@ -52,7 +62,7 @@ export async function completeErasure(
     moveRequest(client, requestId, ["running"], state, "worker", { receipt, findings: verification.findings.length }),
   );
   const { state: now } = await readRequest(pool, requestId);
-  return { state: now, receipt };
+  return { state: now, receipt, recipients };
 }
 
 /** A later look, with a receipt of its own: nothing has come back, or what has. @returns the receipt's number */

@@ -58,9 +58,8 @@ async function suppress(
   sealed: ReadonlyMap<string, Buffer>,
 ): Promise<number> {
   let added = 0;
-  for (const [id, { identifiers, people }] of [...scopes].map(
-    ([key, scope]) => [key, { ...scope, people: scope.customers.length }] as const,
-  )) {
+  for (const [id, { identifiers, customers }] of scopes) {
+    await noteRecipients(client, id, customers);
     const hashes = identifiers.flatMap(({ kind, canonical }) =>
       suppressionsOf(vault.naming, kind, canonical, canonical.includes("@")),
     );
@@ -78,7 +77,7 @@ async function suppress(
     if (moved === 1 || (rowCount ?? 0) > 0) {
       await noteEvent(client, id, "worker", "tombstone", {
         identifiers: identifiers.length,
-        people,
+        people: customers.length,
         added: rowCount ?? 0,
       });
     }
@@ -96,6 +95,19 @@ async function suppress(
     [batchId],
   );
   return added;
+}
+
+/** Whoever was handed something of the person stands in the request from now on: the list of recipients goes with the person. */
+async function noteRecipients(client: pg.ClientBase, requestId: string, customers: readonly string[]): Promise<void> {
+  const { rows } = await client.query<{ recipient: string }>(
+    `select distinct recipient from privacy.recipients as r
+     where customer_id = any($2::uuid[]) and state <> 'withheld'
+       and not exists (select from privacy.request_events as e
+         where e.request_id = $1 and e.event = 'handed_over' and e.detail ->> 'recipient' = r.recipient)
+     order by recipient`,
+    [requestId, customers],
+  );
+  for (const { recipient } of rows) await noteEvent(client, requestId, "worker", "handed_over", { recipient });
 }
 
 function join(one: Scope, other: Scope): Scope {
