@@ -86,14 +86,7 @@ export function registerRequest(program: Command): void {
     .option("--wait", "stay until the receipt is there")
     .action(async (requestId: string, { wait }: { wait?: boolean }, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
-        await requireErasure(session, requestId);
-        await session.client.workflow.signalWithStart("eraseSubject", {
-          workflowId: erasureWorkflowId(requestId),
-          taskQueue: TASK_QUEUE,
-          args: [{ requestId, actor: actor(), approvedBy: null }],
-          signal: "approve",
-          signalArgs: [actor()],
-        });
+        await signalErasure(session, requestId, "approve");
         if (wait) return await showReport(session, requestId);
         console.log(
           session.json ? JSON.stringify({ requestId, state: "approved" }) : `Request ${requestId} is approved.`,
@@ -106,14 +99,7 @@ export function registerRequest(program: Command): void {
     .argument("<request>", "its id")
     .action(async (requestId: string, _options: unknown, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
-        await requireErasure(session, requestId);
-        await session.client.workflow.signalWithStart("eraseSubject", {
-          workflowId: erasureWorkflowId(requestId),
-          taskQueue: TASK_QUEUE,
-          args: [{ requestId, actor: actor(), approvedBy: null }],
-          signal: "cancel",
-          signalArgs: [actor()],
-        });
+        await signalErasure(session, requestId, "cancel");
         await showReport(session, requestId);
       });
     });
@@ -165,11 +151,19 @@ function readNames({ email, phone, id }: SubjectOptions): NamedSubject {
   return { emails: email.map(read), phones: phone.map(read), ids: id.map(read) };
 }
 
-async function requireErasure(session: Session, requestId: string): Promise<void> {
+/** Tells an erasure's workflow what was decided; one that was never started, or has gone, is started for it. */
+async function signalErasure(session: Session, requestId: string, signal: "approve" | "cancel"): Promise<void> {
   const { kind, state, completedAt } = await readRequest(session.pool, requestId);
   if (kind !== "erasure" || completedAt !== null) {
     throw new UserError(`is a request of kind ${kind}, and ${state}; there is nothing to decide`, { key: "request" });
   }
+  await session.client.workflow.signalWithStart("eraseSubject", {
+    workflowId: erasureWorkflowId(requestId),
+    taskQueue: TASK_QUEUE,
+    args: [{ requestId, actor: actor(), approvedBy: null }],
+    signal,
+    signalArgs: [actor()],
+  });
 }
 
 async function startErasure(session: Session, requestId: string, approvedBy: string | null): Promise<WorkflowHandle> {

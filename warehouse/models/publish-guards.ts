@@ -1,8 +1,9 @@
 import type { ClientBase } from "pg";
 import { CodedError } from "../../domain/errors.ts";
-import { quoteRelation, type Build } from "./build.ts";
+import { dropBuildRelations, quoteRelation, type Build } from "./build.ts";
 import { buildName, type Shape } from "./catalog.ts";
 import type { Graph } from "./graph.ts";
+import type { PublishResult } from "./publish-result.ts";
 
 /** Another writer of published tables may have changed what the models read; their rows would undo its work. */
 export async function checkInputVersions(client: ClientBase, graph: Graph, build: Build): Promise<void> {
@@ -38,8 +39,19 @@ export async function checkCounts(client: ClientBase, build: Build, built: Reado
 }
 
 /** The last statement: an erasure that began after the build must not find its person written again. */
-export async function confirmEpoch(client: ClientBase, build: Build): Promise<void> {
+async function confirmEpoch(client: ClientBase, build: Build): Promise<void> {
   const { rows } = await client.query<{ epoch: string }>("select epoch from privacy.epoch for share");
   if (rows[0]?.epoch === build.epoch) return;
   throw new CodedError("epoch_conflict", "a person was erased during the build; build again.", { retryable: false });
+}
+
+/** The end of every publish: the build is told as published, with what came of it, and what it has computed goes. */
+export async function finishPublish(client: ClientBase, build: Build, result: PublishResult): Promise<PublishResult> {
+  await client.query(
+    "update ops.builds set status = 'published', finished_at = clock_timestamp(), result = $2 where build_id = $1",
+    [build.buildId, JSON.stringify(result)],
+  );
+  await dropBuildRelations(client);
+  await confirmEpoch(client, build);
+  return result;
 }

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ClientBase, Pool } from "pg";
 import { CodedError } from "../../domain/errors.ts";
-import { dropBuildRelations, holdingPublishLock, readActiveBuild, readBuild, type Build } from "./build.ts";
+import { holdingPublishLock, readActiveBuild, readBuild, type Build } from "./build.ts";
 import { BUILD_SCHEMAS, MODEL_SCHEMAS, readShapes } from "./catalog.ts";
 import type { Graph } from "./graph.ts";
-import { checkCounts, checkInputVersions, confirmEpoch } from "./publish-guards.ts";
+import { checkCounts, checkInputVersions, finishPublish } from "./publish-guards.ts";
 import { finishRelations, preparePublication, putTables, putViews, takeApart } from "./publish-relations.ts";
 import { publishIncrement } from "./incremental/publish.ts";
 import { ChecksFailed, isFailed, type PublishResult } from "./publish-result.ts";
@@ -83,13 +83,7 @@ async function publishComputed(client: ClientBase, graph: Graph, build: Build): 
     checks: known,
     models: [],
   };
-  await client.query(
-    "update ops.builds set status = 'published', finished_at = clock_timestamp(), result = $2 where build_id = $1",
-    [build.buildId, JSON.stringify(result)],
-  );
-  await dropBuildRelations(client);
-  await confirmEpoch(client, build);
-  return result;
+  return await finishPublish(client, build, result);
 }
 
 async function recordFailure(pool: Pool, buildId: string, { checks }: ChecksFailed): Promise<void> {

@@ -358,8 +358,14 @@ describe("a plan", () => {
       "checks/large.sql",
       "-- Orders are large.\n-- severity: error\nselect id from mart.large_orders where amount < 15",
     );
-    const { published } = await run([...FILES, check], { select: ["core.buyers", "+core.orders"] });
+    const part = { select: ["core.buyers", "+core.orders"] };
+    const { published } = await run([...FILES, check], part);
     expect(published!.checks).toEqual([]);
+    await query("update raw.shop__orders set amount = amount + 100");
+    await touch(database.pool, "raw.shop__orders");
+    const again = await run([...FILES, check], part);
+    expect(again.plan.steps).toEqual([]);
+    expect(again.published!.checks).toEqual([]);
     await expect(runChecks(database.pool, await graphOf([...FILES, check]))).rejects.toThrow(
       'sql/checks/large.sql:3: reads mart.large_orders, which was never built; run "miette build" first.',
     );

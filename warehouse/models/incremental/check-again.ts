@@ -1,6 +1,6 @@
 import type { Check } from "../check.ts";
 import { readLastChecks } from "../publish-state.ts";
-import { countBreaches, type CheckResult } from "../run-checks.ts";
+import { countBreaches, withVersions, type CheckResult } from "../run-checks.ts";
 import { findTouched, selectTouched } from "./follow-select.ts";
 import { Parameters } from "./condition.ts";
 import { changesOf, type Run } from "./run.ts";
@@ -15,7 +15,9 @@ export async function runChecksAgain(run: Run, versions: ReadonlyMap<string, num
   const kept = new Map<string, CheckResult>();
   const parts = new Map<Check, { sql: string; values: readonly unknown[] }>();
   const work: Check[] = [];
-  for (const check of run.graph.checks) {
+  // A build of a part, in a new warehouse, has not made what every check reads.
+  const ready = run.graph.checks.filter((check) => check.readings.every(({ relation }) => run.published.has(relation)));
+  for (const check of ready) {
     const inputs = [...new Set(check.readings.map(({ relation }) => relation))];
     const before = last.get(check.name);
     const isKnown =
@@ -36,13 +38,7 @@ export async function runChecksAgain(run: Run, versions: ReadonlyMap<string, num
     }
   }
   const done = new Map((await countBreaches(run.client, work, parts)).map((result) => [result.name, result]));
-  return run.graph.checks.map(({ name, readings }) => {
-    const result = kept.get(name) ?? done.get(name)!;
-    return {
-      ...result,
-      versions: Object.fromEntries(readings.map(({ relation }) => [relation, versions.get(relation) ?? 0])),
-    };
-  });
+  return ready.map(({ name }) => withVersions(kept.get(name) ?? done.get(name)!, run.graph, versions));
 }
 
 /** A check's own columns have the types of those that they follow. */

@@ -1,10 +1,10 @@
 import type { ClientBase } from "pg";
 import { CodedError } from "../../../domain/errors.ts";
-import { dropBuildRelations, quoteRelation, type Build } from "../build.ts";
+import { quoteRelation, type Build } from "../build.ts";
 import { buildName, MODEL_SCHEMAS, readShapes } from "../catalog.ts";
 import { computeStep } from "../compute.ts";
 import type { Graph } from "../graph.ts";
-import { confirmEpoch } from "../publish-guards.ts";
+import { finishPublish } from "../publish-guards.ts";
 import { compareShapes } from "../publish-shape.ts";
 import { recordStates } from "../publish-state.ts";
 import { ChecksFailed, isFailed, type ComputedModel, type PublishResult } from "../publish-result.ts";
@@ -63,13 +63,7 @@ export async function publishIncrement(client: ClientBase, graph: Graph, build: 
   if (checks.some(isFailed)) throw new ChecksFailed(checks);
   const relations = [...rows].map(([relation, counts]) => ({ relation, ...counts }));
   const result: PublishResult = { buildId: build.buildId, relations, dropped: [], checks, models };
-  await client.query(
-    "update ops.builds set status = 'published', finished_at = clock_timestamp(), result = $2 where build_id = $1",
-    [build.buildId, JSON.stringify(result)],
-  );
-  await dropBuildRelations(client);
-  await confirmEpoch(client, build);
-  return result;
+  return await finishPublish(client, build, result);
 }
 
 /** Brings a step's outputs up to date by the cheapest way that is sure. */
