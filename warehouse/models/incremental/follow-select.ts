@@ -70,7 +70,7 @@ export async function findTouched(
 /**
  * The select, cut down to the rows of those values. The condition on its result makes it right; with one group, the same
  * condition on every input that it follows makes it fast where Postgres can't move it below a CTE.
- * @param result names and types of the columns that it returns
+ * @param typeOf the type of a column that it returns
  */
 export function selectTouched(
   run: Run,
