@@ -28,6 +28,8 @@ test.each([
   ["ip", "192.0.2.999", null],
   ["payment", "de89 3704 0044 0532 0130 00", "DE89370400440532013000"],
   ["government_id", "078-05-1120", "078051120"],
+  ["government_id", "\u1fd2", "\u03aa\u0300"],
+  ["email", "mailto: MAILTO:jane@example.fr", "jane@example.fr"],
   ["name", "  Jean   NOËL ", "jean noël"],
   ["account_id", " A-17 ", "A-17"],
   ["device_id", "a\0b", null],

@@ -5,7 +5,7 @@ import type { PersonalKind } from "../domain/streams.ts";
 import { foldEmail } from "./fold-email.ts";
 
 /** Part of every content hash: raised when a normal form or a remain (`keep:`) is computed in another way, so that records land anew. */
-export const NORMALISER_VERSION = 2;
+export const NORMALISER_VERSION = 3;
 
 /** Longest value that is taken for an identifier, in characters. */
 const MOST_CHARACTERS = 1024;
@@ -36,7 +36,7 @@ export function normaliseIdentifier(kind: PersonalKind, value: string, defaultCo
       return normaliseIp(text);
     case "government_id":
     case "payment":
-      return text.replace(/[\s.\-/]/g, "").toUpperCase() || null;
+      return normaliseNumber(text);
     case "name":
     case "address":
     case "postal_code":
@@ -46,14 +46,24 @@ export function normaliseIdentifier(kind: PersonalKind, value: string, defaultCo
   }
 }
 
+/** Case mapping and the loss of a separator leave marks beside letters they compose with, hence NFKC once more. */
+function normaliseNumber(text: string): string | null {
+  return (
+    text
+      .replace(/[\s.\-/]/g, "")
+      .toUpperCase()
+      .normalize("NFKC") || null
+  );
+}
+
 function normaliseEmail(text: string): string | null {
   const bare = text
     .replace(/^[^<>]*<([^<>]*)>$/, "$1")
-    .replace(/^mailto:/i, "")
+    .replace(/^(?:mailto:\s*)+/i, "")
     .trim();
   const at = bare.lastIndexOf("@");
   if (at < 1 || /\s/.test(bare)) return null;
-  const domain = domainToASCII(bare.slice(at + 1).toLowerCase()).replace(/\.$/, "");
+  const domain = domainToASCII(bare.slice(at + 1).toLowerCase()).replace(/\.+$/, "");
   return domain === "" ? null : `${bare.slice(0, at).toLowerCase().normalize("NFKC")}@${domain}`;
 }
 
