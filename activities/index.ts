@@ -18,6 +18,7 @@ import { erasureActivities } from "./erasure.ts";
 import { identityActivities } from "./identity.ts";
 import { keyActivities } from "./keys.ts";
 import { planSync } from "./plan-sync.ts";
+import { requestActivities } from "./requests.ts";
 import { acceptField, reprocessStream } from "./reprocess.ts";
 import { finishShares, syncUnit } from "./sync.ts";
 import * as build from "./build.ts";
@@ -56,6 +57,7 @@ export function createActivities({ pools, ...shared }: SharedDependencies) {
     ...keyActivities(privacy),
     ...identityActivities(loader, publisher),
     ...erasureActivities(privacy),
+    ...requestActivities(privacy),
   };
 }
 

@@ -1,24 +1,19 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { WorkflowHandle } from "@temporalio/client";
 import type { Command } from "commander";
 import { UserError } from "../domain/errors.ts";
 import { erasureWorkflowId, readmissionWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
 import type { ErasurePlan, ErasureReport } from "../domain/requests.ts";
-import { listRequests, readRequest, receiveRequest } from "../warehouse/requests/store.ts";
-import { readSubject, type NamedSubject } from "../warehouse/requests/subject.ts";
+import { takeIn } from "../warehouse/requests/intake.ts";
+import { listRequests, readRequest } from "../warehouse/requests/store.ts";
 import { actor } from "./actor.ts";
 import { printRows, printTable } from "./output.ts";
+import { registerChoices } from "./request-choice.ts";
+import { readNames, withSubject, type SubjectOptions } from "./request-subject.ts";
 import { withSession, type GlobalOptions, type Session } from "./session.ts";
 import { runWorkflow } from "./workflow.ts";
 
 const LOOK_EVERY_MS = 300;
-
-interface SubjectOptions {
-  email: string[];
-  phone: string[];
-  id: string[];
-}
 
 export function registerRequest(program: Command): void {
   const request = program.command("request");
@@ -39,13 +34,12 @@ export function registerRequest(program: Command): void {
       if (options.wait && !options.yes)
         throw new UserError("needs --yes: a plan that nobody approves never ends", { key: "--wait" });
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
-        const requestId = await receiveRequest(session.pool, session.vault, {
+        const { requestId } = await takeIn(session.pool, session.vault, session.project, {
           kind: "erasure",
           channel: "cli",
           jurisdiction: options.jurisdiction ?? null,
-          dueAt: null,
           notBefore: grace > 0 ? new Date(Date.now() + grace * 3_600_000) : null,
-          identifiers: readSubject(session.project, named),
+          named,
           actor: actor(),
         });
         await startErasure(session, requestId, options.yes ? actor() : null);
@@ -57,13 +51,11 @@ export function registerRequest(program: Command): void {
     .action(async (options: SubjectOptions, command: Command) => {
       const named = readNames(options);
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
-        const requestId = await receiveRequest(session.pool, session.vault, {
+        const { requestId } = await takeIn(session.pool, session.vault, session.project, {
           kind: "readmission",
           channel: "cli",
           jurisdiction: null,
-          dueAt: null,
-          notBefore: null,
-          identifiers: readSubject(session.project, named),
+          named,
           actor: actor(),
         });
         const report = await runWorkflow<{ receipt: number | null }>(session.client, "readmitSubject", {
@@ -79,6 +71,7 @@ export function registerRequest(program: Command): void {
         );
       });
     });
+  registerChoices(request);
   request
     .command("approve")
     .description("carry out a request as its plan says")
@@ -128,27 +121,6 @@ interface EraseOptions {
   grace: string;
   yes?: boolean;
   wait?: boolean;
-}
-
-/** The options by which a request names its person. */
-function withSubject(command: Command): Command {
-  const more = (value: string, before: string[]): string[] => [...before, value];
-  return command
-    .option(
-      "--email <address>",
-      "an address of the person; - reads it from standard input, where no shell keeps it",
-      more,
-      [],
-    )
-    .option("--phone <number>", "a number of the person; - as above", more, [])
-    .option("--id <kind:value>", "another identifier, by its kind in the schemas; - as above", more, []);
-}
-
-function readNames({ email, phone, id }: SubjectOptions): NamedSubject {
-  const named = [...email, ...phone, ...id].filter((value) => value === "-").length;
-  if (named > 1) throw new UserError("standard input holds one identifier; give - once", { key: "request" });
-  const read = (value: string): string => (value === "-" ? readFileSync(0, "utf8").trim() : value);
-  return { emails: email.map(read), phones: phone.map(read), ids: id.map(read) };
 }
 
 /** Tells an erasure's workflow what was decided; one that was never started, or has gone, is started for it. */

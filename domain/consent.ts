@@ -1,6 +1,6 @@
 /** What people may say about the use of their data, and what the laws make of it. Pure. */
 
-export const CHOICES = ["consent", "objection", "opt_out", "restriction"] as const;
+export const CHOICES = ["consent", "objection", "opt_out", "limit", "restriction"] as const;
 export type Choice = (typeof CHOICES)[number];
 
 /** Stands for every purpose. */

@@ -1,3 +1,5 @@
+import type { RequestKind } from "./requests.ts";
+
 /** Workflow ids are data in the UI and in schedules; they carry no clock and no personal data. */
 
 export const TASK_QUEUE = "miette";
@@ -26,6 +28,25 @@ export function erasureWorkflowId(requestId: string): string {
 export function readmissionWorkflowId(requestId: string): string {
   return `readmit:${requestId}`;
 }
+
+/** The workflow that carries out a request of a kind, given `{ requestId, actor, approvedBy }`; null: none does. */
+export function requestWorkflow(kind: RequestKind, requestId: string): { type: string; workflowId: string } | null {
+  const type = REQUEST_WORKFLOWS[kind] ?? null;
+  if (type === null) return null;
+  if (type === "eraseSubject") return { type, workflowId: erasureWorkflowId(requestId) };
+  if (type === "readmitSubject") return { type, workflowId: readmissionWorkflowId(requestId) };
+  return { type, workflowId: `request:${requestId}` };
+}
+
+const REQUEST_WORKFLOWS: Readonly<Partial<Record<RequestKind, string>>> = {
+  erasure: "eraseSubject",
+  restriction: "applyChoice",
+  objection: "applyChoice",
+  opt_out: "applyChoice",
+  limit: "applyChoice",
+  consent: "applyChoice",
+  readmission: "readmitSubject",
+};
 
 /** The workflow id of the later looks for what has come back. */
 export function recheckWorkflowId(requestId: string): string {

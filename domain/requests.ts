@@ -26,6 +26,19 @@ export type RequestState =
   | "refused"
   | "expired";
 
+/** What a request asks beside its kind. It is kept as long as the request's row, so no value of the person's is in it. */
+export interface RequestTerms {
+  /** objection, opt_out, restriction: the purposes it is about; absent: all. consent: one at least. */
+  purposes?: string[];
+  /** Takes back what was asked or given before, of all kinds that write the consent ledger. */
+  isLifted?: boolean;
+  /** consent: which text the person was shown, and until when it holds (ISO 8601). */
+  noticeVersion?: string;
+  expiresAt?: string;
+  /** correction: `source.stream.field` of the values to correct. */
+  fields?: string[];
+}
+
 /** Rows of one relation that a request touches. */
 export interface PlannedRows {
   relation: string;
@@ -79,11 +92,15 @@ export interface Verification {
   unscanned: string[];
 }
 
-/** What an erasure has come to. */
-export interface ErasureReport {
+/** What a request has come to. */
+export interface RequestReport {
   state: RequestState;
   /** Number of its receipt; null where it was cancelled. */
   receipt: number | null;
+}
+
+/** What an erasure has come to. */
+export interface ErasureReport extends RequestReport {
   /** Who was handed something of the person before, and has to be told by hand. */
   recipients: string[];
   plan: ErasurePlan;

@@ -14,6 +14,7 @@ import {
   KEYS_WORKFLOW_ID,
   readmissionWorkflowId,
   recheckWorkflowId,
+  requestWorkflow,
   schemaWorkflowId,
   TASK_QUEUE,
 } from "../domain/ids.ts";
@@ -152,6 +153,14 @@ properties:
       args: [{ requestId: readmission, actor: "os:operator" }],
     });
     await record("readmit-subject", readmissionWorkflowId(readmission));
+    const objection = await about("objection");
+    const objecting = requestWorkflow("objection", objection)!;
+    await pipeline.client.workflow.execute(objecting.type, {
+      workflowId: objecting.workflowId,
+      taskQueue: TASK_QUEUE,
+      args: [{ requestId: objection, actor: "os:operator", approvedBy: "os:operator" }],
+    });
+    await record("apply-choice", objecting.workflowId);
     const rotation = { workflowId: KEYS_WORKFLOW_ID, taskQueue: TASK_QUEUE, args: [{ actor: "os:operator" }] };
     await pipeline.client.workflow.execute("rotateKeys", rotation);
     await record("rotate-keys", KEYS_WORKFLOW_ID);

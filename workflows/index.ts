@@ -1,5 +1,6 @@
 /** The workflows, as the worker bundles them. */
 export { acceptField } from "./accept-field.ts";
+export { applyChoice } from "./apply-choice.ts";
 export { applyIdentity } from "./apply-identity.ts";
 export { buildModels } from "./build-models.ts";
 export { eraseBatch } from "./erase-batch.ts";

@@ -14,11 +14,13 @@ import {
   receiveRequest,
   sealForRequest,
 } from "./store.ts";
+import { takeIn, type Intake } from "./intake.ts";
 import { readSubject } from "./subject.ts";
 
 const field = (personal: string, identifier: string) => ({ type: "string", personal, identifier });
 const project = {
   defaultCountry: "DE",
+  timeZone: "UTC",
   sources: [
     {
       name: "shop",
@@ -112,4 +114,41 @@ test("what a request sealed opens for nobody once its subject is forgotten", asy
   expect(await openIdentifiers(database.pool, vault, requestId)).toEqual([]);
   const { rows } = await database.pool.query("select from vault.keys where purpose = $1", [`request:${requestId}`]);
   expect(rows).toEqual([]);
+});
+
+const ask = (intake: Partial<Intake>) =>
+  takeIn(database.pool, vault, project, {
+    kind: "objection",
+    channel: "api",
+    jurisdiction: "EU",
+    named: { emails: ["a@victim.test"], phones: [], ids: [] },
+    actor: "test",
+    ...intake,
+  });
+
+test("every kind of request is taken in by one way: with its law's clock, its terms and the workflow that carries it out", async () => {
+  const objection = await ask({ terms: { purposes: ["marketing", "marketing"] } });
+  expect(objection).toMatchObject({
+    passphrase: null,
+    workflow: { type: "applyChoice", workflowId: `request:${objection.requestId}` },
+  });
+  const stored = await readRequest(database.pool, objection.requestId);
+  expect(stored).toMatchObject({ kind: "objection", channel: "api", terms: { purposes: ["marketing"] } });
+  expect(new Date(stored.dueAt as string).toISOString()).toBe(objection.dueAt);
+  const days = (Date.parse(objection.dueAt) - Date.now()) / 86_400_000;
+  expect(days).toBeGreaterThan(27);
+  expect(days).toBeLessThan(33);
+  expect((await ask({ kind: "erasure" })).workflow.type).toBe("eraseSubject");
+});
+
+test("what nobody may ask is told at intake, all of it at once, and nothing is stored", async () => {
+  const count = async () => (await listRequests(database.pool)).length;
+  const before = await count();
+  await expect(ask({ kind: "consent" })).rejects.toThrow(/given for a purpose/);
+  await expect(ask({ kind: "erasure", terms: { purposes: ["marketing"] } })).rejects.toThrow(/has no purposes/);
+  await expect(ask({ terms: { purposes: ["x'; drop table"], noticeVersion: "1" } })).rejects.toThrow(
+    /only a consent has a notice[^]*a purpose is a word/,
+  );
+  await expect(ask({ jurisdiction: "Mars" })).rejects.toThrow(/no clock for this jurisdiction/);
+  expect(await count()).toBe(before);
 });

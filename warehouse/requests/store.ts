@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { UserError } from "../../domain/errors.ts";
-import type { ErasurePlan, RequestKind, RequestState, RequestSummary } from "../../domain/requests.ts";
+import type { ErasurePlan, RequestKind, RequestState, RequestSummary, RequestTerms } from "../../domain/requests.ts";
 import { open, seal } from "../../privacy/sealing.ts";
 import { inTransaction } from "../database.ts";
 import type { Vault } from "../vault.ts";
@@ -16,13 +16,29 @@ export interface NewRequest {
   /** Before this moment nothing is carried out. */
   notBefore: Date | null;
   identifiers: Sought[];
+  /** What is asked beside the kind. */
+  terms?: RequestTerms;
+  /** What it brings that is only for who carries it out. */
+  secret?: RequestSecret;
   actor: string;
 }
+
+/** Kept sealed, and destroyed once used. */
+export interface RequestSecret {
+  /** correction: the right value by `source.stream.field`; null: there is none. */
+  values?: Record<string, string | null>;
+  /** access: what encrypts the archive. */
+  passphrase?: string;
+}
+
+/** What of a request is sealed under its key. */
+type SealedColumn = "sealed" | "scope" | "secret";
 
 /** A request as it stands, without what is sealed. */
 export interface StoredRequest extends RequestSummary {
   notBefore: string | null;
   subject: string | null;
+  terms: RequestTerms;
   plan: ErasurePlan | null;
   approvedAt: string | null;
   batchId: string | null;
@@ -37,11 +53,13 @@ export interface StoredRequest extends RequestSummary {
 export async function receiveRequest(pool: pg.Pool, vault: Vault, request: NewRequest): Promise<string> {
   const requestId = crypto.randomUUID();
   const key = await vault.purposeKey(pool, keyPurpose(requestId));
-  const { kind, channel, jurisdiction, dueAt, notBefore, identifiers, actor } = request;
+  const { kind, channel, jurisdiction, dueAt, notBefore, identifiers, terms = {}, secret, actor } = request;
+  const sealed = (column: SealedColumn, value: unknown): Buffer =>
+    seal(key, identity(requestId, column), JSON.stringify(value));
   await inTransaction(pool, async (client) => {
     await client.query(
-      `insert into privacy.requests (request_id, kind, channel, jurisdiction, due_at, not_before, sealed)
-       values ($1, $2, $3, $4, $5, $6, $7)`,
+      `insert into privacy.requests (request_id, kind, channel, jurisdiction, due_at, not_before, sealed, terms, secret)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
       [
         requestId,
         kind,
@@ -49,7 +67,9 @@ export async function receiveRequest(pool: pg.Pool, vault: Vault, request: NewRe
         jurisdiction,
         dueAt,
         notBefore,
-        seal(key, identity(requestId, "sealed"), JSON.stringify(identifiers)),
+        sealed("sealed", identifiers),
+        JSON.stringify(terms),
+        secret ? sealed("secret", secret) : null,
       ],
     );
     await noteEvent(client, requestId, actor, "received", { kind, identifiers: identifiers.length });
@@ -74,7 +94,7 @@ export async function noteEvent(
 }
 
 const COLUMNS = `request_id as "requestId", kind, state, channel, jurisdiction, received_at::text as "receivedAt",
-  due_at::text as "dueAt", completed_at::text as "completedAt", not_before::text as "notBefore", subject, plan,
+  due_at::text as "dueAt", completed_at::text as "completedAt", not_before::text as "notBefore", subject, terms, plan,
   approved_at::text as "approvedAt", batch_id as "batchId", outcome`;
 
 /** @throws UserError where there is no such request */
@@ -130,7 +150,7 @@ export async function openSealed<T>(
   pool: pg.Pool,
   vault: Vault,
   requestId: string,
-  column: "sealed" | "scope",
+  column: SealedColumn,
 ): Promise<T | null> {
   const { rows } = await pool.query<{ value: Buffer | null }>(
     `select ${column} as value from privacy.requests where request_id = $1`,
@@ -147,7 +167,7 @@ export async function sealForRequest(
   pool: pg.Pool,
   vault: Vault,
   requestId: string,
-  column: "sealed" | "scope",
+  column: SealedColumn,
   value: unknown,
 ): Promise<Buffer> {
   const key = await vault.purposeKey(pool, keyPurpose(requestId));
@@ -156,7 +176,9 @@ export async function sealForRequest(
 
 /** Makes what was sealed for a request unreadable in every copy, once its key's generation is gone; here at once. */
 export async function forgetSubject(pool: pg.Pool, vault: Vault, requestId: string): Promise<void> {
-  await pool.query("update privacy.requests set sealed = null, scope = null where request_id = $1", [requestId]);
+  await pool.query("update privacy.requests set sealed = null, scope = null, secret = null where request_id = $1", [
+    requestId,
+  ]);
   await vault.destroyPurposeKey(pool, keyPurpose(requestId));
 }
 
