@@ -4,6 +4,7 @@ import type { BuildInput, BuildReport, BuildStep, ModelReport } from "../domain/
 import type { Project } from "../domain/project.ts";
 import { refreshBlocked } from "../warehouse/blocked.ts";
 import { feedLedger } from "../warehouse/consent/feed.ts";
+import { refreshUseLimits } from "../warehouse/consent/use-limits.ts";
 import { computeContracts, computeModel, type ComputeResult } from "../warehouse/models/compute.ts";
 import type { Graph } from "../warehouse/models/graph.ts";
 import { planBuild as planModels } from "../warehouse/models/plan.ts";
@@ -18,6 +19,16 @@ const CONTRACTS = "contracts";
 /** Brings the list of blocked identifiers up to date with the project's rules. */
 export async function blockIdentifiers(dependencies: Dependencies): Promise<void> {
   await refreshBlocked(dependencies.pool, dependencies.vault, (await projectOf(dependencies)).identity);
+}
+
+/** Brings what people have forbidden up to date with the ledger. */
+export async function limitUse(dependencies: Dependencies): Promise<void> {
+  const { steps } = await graphOf(dependencies);
+  const remembered = steps.flatMap((step) => (step.kind === "node" ? (step.node.remembers ?? []) : []));
+  await refreshUseLimits(
+    dependencies.pool,
+    remembered.filter((relation) => relation.startsWith("mart.")),
+  );
 }
 
 /** Decides what has work. Without a build id there is nothing to compute or publish. */

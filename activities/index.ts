@@ -39,6 +39,7 @@ export function createActivities({ pools, ...shared }: SharedDependencies) {
     planBuild: async (input: BuildInput): Promise<{ buildId: string | null; steps: BuildStep[] }> => {
       // Patterns are compared with what only the vault has, and who publishes can't open it.
       await build.blockIdentifiers(loader);
+      await build.limitUse(privacy);
       return await build.planBuild(publisher, input);
     },
     computeModels: (input: { buildId: string; step: string }): Promise<ModelReport[]> =>

@@ -33,6 +33,11 @@ const FILES = [
     "-- One row per customer.\n-- key: customer_id\nselect customer_id, tags from core.people where customer_id <> ops.nobody()",
   ),
   sqlFile(
+    "models/core/use_limits.sql",
+    `-- One row per person, choice and purpose.\n-- key: customer_id, choice, purpose
+     select customer_id, 'objection' as choice, 'marketing' as purpose, true as is_limited from core.people where 'objects' = any (tags)`,
+  ),
+  sqlFile(
     "models/mart/tagged.sql",
     "-- One row per person.\n-- key: customer_id\nselect customer_id, tags from core.people",
   ),

@@ -1,3 +1,4 @@
+import { isUsable, USE_LIMITS } from "./consent/use-limits-node.ts";
 import { inputsOf, settingsOf, textFor } from "./models/mart-select.ts";
 import type { ComputeContext, ModelNode, RelationSpec } from "./models/relation.ts";
 import { membersQuery, type Segment } from "./segments.ts";
@@ -41,19 +42,19 @@ const MEMBERSHIPS: RelationSpec = {
 
 /**
  * Computes every segment and compares it with the memberships of the last publish: who is new joins now, who is gone leaves
- * now. A customer that was merged into another, or erased, loses all rows.
+ * now. Who has forbidden what a segment is for is in none of its kind. A customer that was merged into another, or erased, loses all rows.
  */
 export function segmentsNode(segments: readonly Segment[]): ModelNode {
   const selects = segments.map(({ select }) => select);
   return {
     name: "segments",
-    inputs: [...new Set([CUSTOMERS, ...inputsOf(selects)])],
+    inputs: [...new Set([CUSTOMERS, USE_LIMITS.name, ...inputsOf(selects)])],
     outputs: [SEGMENTS, MEMBERSHIPS],
     remembers: [MEMBERSHIPS.name],
     selects,
     settings: settingsOf(selects),
     version: JSON.stringify([
-      "1",
+      "2",
       segments.map(({ name, description, consent, select }) => [
         name,
         description,
@@ -65,11 +66,13 @@ export function segmentsNode(segments: readonly Segment[]): ModelNode {
       const { client } = context;
       const [target, memberships] = [context.output(SEGMENTS.name), context.output(MEMBERSHIPS.name)];
       const customers = context.input(CUSTOMERS);
+      const limits = context.input(USE_LIMITS.name);
       await client.query(`create table ${memberships} (segment text, customer_id uuid, valid tstzrange)`);
       for (const segment of segments) {
         const members = await membersQuery(client, segment, textFor(segment.select, context), customers);
         await client.query(
-          `insert into ${memberships} select $1, member.customer_id, tstzrange(now(), null) from (${members}) as member`,
+          `insert into ${memberships} select $1, member.customer_id, tstzrange(now(), null) from (${members}) as member
+           where ${isUsable(limits, "member.customer_id", segment.consent, segment.select.purpose !== null)}`,
           [segment.name],
         );
       }

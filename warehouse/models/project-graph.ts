@@ -1,5 +1,6 @@
 import { UserError, UserErrors } from "../../domain/errors.ts";
 import type { Project } from "../../domain/project.ts";
+import { useLimitsNode } from "../consent/use-limits-node.ts";
 import { loadContracts } from "../contracts.ts";
 import { goalsNode, loadGoal } from "../goals-node.ts";
 import { historyNode } from "../history-node.ts";
@@ -29,6 +30,7 @@ export async function loadProjectGraph(
       survivorshipNode(project.survivorship),
       historyNode,
       keptCreditNode,
+      useLimitsNode,
       goalsNode(goals),
       segmentsNode(segments),
     ];

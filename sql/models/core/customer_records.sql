@@ -13,3 +13,4 @@ select
     customers.registered_at
 from core.customers as customers
 join core.record_owners as owners on owners.record_key = customers.record_key
+where owners.customer_id not in (select restricted.customer_id from core.restricted_people as restricted)

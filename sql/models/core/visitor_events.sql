@@ -38,7 +38,9 @@ with addressed as (
                 then replace(replace(split_part(events.page_url, '#', 1), '+', ' '), '%20', ' ')
         end as address
     from core.events as events
-    left join core.record_owners as owners on owners.record_key = events.record_key
+    left join core.record_owners as owners
+        on owners.record_key = events.record_key
+        and owners.customer_id not in (select restricted.customer_id from core.restricted_people as restricted)
 ),
 -- Tags are the source's own columns, else those of the page's address. Cutting it up by fixed strings takes a tenth of
 -- the time of a regular expression that captures.

@@ -1,6 +1,7 @@
 -- One row per customer: a person of whom at least an identifier is known.
 -- key: customer_id
 -- follows: core.people by customer_id; core.identifiers by customer_id; core.customer_records by customer_id
+-- follows: core.restricted_people by customer_id
 -- follows: mart.fct_orders by customer_id; mart.fct_events by customer_id; mart.fct_reviews by customer_id
 -- foreign key: customer_id -> core.people
 -- not null: is_anonymous, identifier_count
@@ -75,3 +76,4 @@ left join registrations on registrations.customer_id = people.customer_id
 left join identifiers on identifiers.customer_id = people.customer_id
 left join seen on seen.customer_id = people.customer_id
 where people.customer_id <> ops.nobody()
+    and people.customer_id not in (select restricted.customer_id from core.restricted_people as restricted)

@@ -25,5 +25,7 @@ select
     events.product_ref,
     events.properties
 from core.events as events
-left join core.record_owners as owners on owners.record_key = events.record_key
+left join core.record_owners as owners
+    on owners.record_key = events.record_key
+    and owners.customer_id not in (select restricted.customer_id from core.restricted_people as restricted)
 left join mart.dim_products as products on products.product_ref = events.product_ref

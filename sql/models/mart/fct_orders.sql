@@ -29,7 +29,9 @@ select
     orders.amount as source_amount,
     orders.currency as source_currency
 from core.orders as orders
-left join core.record_owners as owners on owners.record_key = orders.record_key
+left join core.record_owners as owners
+    on owners.record_key = orders.record_key
+    and owners.customer_id not in (select restricted.customer_id from core.restricted_people as restricted)
 left join core.daily_rates as rates
     on rates.currency = orders.currency
     and rates.valid_on = (orders.ordered_at at time zone (select ops.time_zone()))::date

@@ -24,6 +24,8 @@ select
     reviews.reviewed_at,
     (reviews.reviewed_at at time zone (select ops.time_zone()))::date as review_date
 from core.reviews as reviews
-left join core.record_owners as owners on owners.record_key = reviews.record_key
+left join core.record_owners as owners
+    on owners.record_key = reviews.record_key
+    and owners.customer_id not in (select restricted.customer_id from core.restricted_people as restricted)
 left join mart.fct_orders as orders on orders.order_id = reviews.order_record_key
 left join mart.dim_products as products on products.product_ref = reviews.product_ref
