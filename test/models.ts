@@ -41,7 +41,7 @@ export const CHANNEL_INPUTS = `
     properties jsonb
   );
   create table core.record_owners (record_key uuid primary key, customer_id uuid);
-  create table core.restricted_people (customer_id uuid primary key);
+  create table core.restricted_records (record_key uuid primary key);
   create table core.ad_spend (record_key uuid, spent_on date, platform text, campaign text, utm_source text, utm_medium text);
   create table core.kept_credit (order_id uuid, touchpoint_id uuid, model text, customer_id uuid, channel text, campaign_id uuid, share numeric,
     amount numeric, order_amount numeric);

@@ -28,14 +28,26 @@ export const RESTRICTED_PEOPLE: RelationSpec = {
   columns: { customer_id: "The person" },
 };
 
+/** By which models leave out what they would otherwise show: a fact of such a record is nobody's. */
+export const RESTRICTED_RECORDS: RelationSpec = {
+  name: "core.restricted_records",
+  grain: "One row per record of a person whose data are stored and not used.",
+  materialize: "table",
+  key: ["record_key"],
+  follows: [],
+  notNull: [],
+  foreignKeys: [],
+  columns: { record_key: "The record" },
+};
+
 /**
  * What people have forbidden, by person: of all their identifiers the latest word about a purpose, or about all, counts;
  * of two of the same moment the one that forbids. It follows merges and splits.
  */
 export const useLimitsNode: ModelNode = {
   name: "use_limits",
-  inputs: ["ops.use_limits", "core.identifiers"],
-  outputs: [USE_LIMITS, RESTRICTED_PEOPLE],
+  inputs: ["ops.use_limits", "core.identifiers", "core.record_owners"],
+  outputs: [USE_LIMITS, RESTRICTED_PEOPLE, RESTRICTED_RECORDS],
   version: "1",
   async compute({ client, input, output }) {
     const limits = await client.query(
@@ -56,7 +68,18 @@ export const useLimitsNode: ModelNode = {
       `create table ${output(RESTRICTED_PEOPLE.name)} as
        select customer_id from ${output(USE_LIMITS.name)} where choice = 'restriction' and purpose = '*' and is_limited`,
     );
-    return { [USE_LIMITS.name]: limits.rowCount ?? 0, [RESTRICTED_PEOPLE.name]: restricted.rowCount ?? 0 };
+    // Mostly there are none, and then the owners of all records need not be read.
+    const some = (restricted.rowCount ?? 0) > 0 ? "" : "limit 0";
+    const records = await client.query(
+      `create table ${output(RESTRICTED_RECORDS.name)} as
+       select owners.record_key from ${input("core.record_owners")} as owners
+       join ${output(RESTRICTED_PEOPLE.name)} as restricted on restricted.customer_id = owners.customer_id ${some}`,
+    );
+    return {
+      [USE_LIMITS.name]: limits.rowCount ?? 0,
+      [RESTRICTED_PEOPLE.name]: restricted.rowCount ?? 0,
+      [RESTRICTED_RECORDS.name]: records.rowCount ?? 0,
+    };
   },
 };
 

@@ -1,6 +1,7 @@
 -- One row per record of a customer that belongs to a known person.
 -- key: record_key
 -- follows: core.customers by record_key; core.record_owners by record_key
+-- follows: core.restricted_records by record_key
 -- not null: customer_id
 -- column record_key: the record
 -- column customer_id: the person that it belongs to
@@ -13,4 +14,4 @@ select
     customers.registered_at
 from core.customers as customers
 join core.record_owners as owners on owners.record_key = customers.record_key
-where owners.customer_id not in (select restricted.customer_id from core.restricted_people as restricted)
+where owners.record_key not in (select restricted.record_key from core.restricted_records as restricted)

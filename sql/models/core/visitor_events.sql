@@ -3,6 +3,7 @@
 -- by `session_id` in the event's properties, and is believed: each of them is a visitor here.
 -- key: event_id
 -- follows: core.events by event_id from record_key; core.record_owners by event_id from record_key
+-- follows: core.restricted_records by event_id from record_key
 -- not null: visitor_id, occurred_at, is_known, is_untagged, is_inside, has_page
 -- column event_id: the event: its record_key
 -- column visitor_id: the visitor
@@ -40,7 +41,7 @@ with addressed as (
     from core.events as events
     left join core.record_owners as owners
         on owners.record_key = events.record_key
-        and owners.customer_id not in (select restricted.customer_id from core.restricted_people as restricted)
+        and owners.record_key not in (select restricted.record_key from core.restricted_records as restricted)
 ),
 -- Tags are the source's own columns, else those of the page's address. Cutting it up by fixed strings takes a tenth of
 -- the time of a regular expression that captures.

@@ -1,6 +1,7 @@
 -- One row per event: something that a customer or visitor did.
 -- key: event_id
 -- follows: core.events by event_id; core.record_owners by event_id from record_key; mart.dim_products by product_id
+-- follows: core.restricted_records by event_id from record_key
 -- foreign key: customer_id -> core.people
 -- foreign key: product_id -> mart.dim_products
 -- not null: source, customer_id, name, occurred_at, event_date
@@ -27,5 +28,5 @@ select
 from core.events as events
 left join core.record_owners as owners
     on owners.record_key = events.record_key
-    and owners.customer_id not in (select restricted.customer_id from core.restricted_people as restricted)
+    and owners.record_key not in (select restricted.record_key from core.restricted_records as restricted)
 left join mart.dim_products as products on products.product_ref = events.product_ref

@@ -1,6 +1,7 @@
 -- One row per order, in the reporting currency.
 -- key: order_id
 -- follows: core.orders by order_id; core.record_owners by order_id from record_key
+-- follows: core.restricted_records by order_id from record_key
 -- follows: core.daily_rates by source_currency, order_date from currency, valid_on
 -- foreign key: customer_id -> core.people
 -- not null: source, customer_id, ordered_at, order_date, currency, source_amount, source_currency
@@ -31,7 +32,7 @@ select
 from core.orders as orders
 left join core.record_owners as owners
     on owners.record_key = orders.record_key
-    and owners.customer_id not in (select restricted.customer_id from core.restricted_people as restricted)
+    and owners.record_key not in (select restricted.record_key from core.restricted_records as restricted)
 left join core.daily_rates as rates
     on rates.currency = orders.currency
     and rates.valid_on = (orders.ordered_at at time zone (select ops.time_zone()))::date

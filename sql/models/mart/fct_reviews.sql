@@ -1,6 +1,7 @@
 -- One row per review.
 -- key: review_id
 -- follows: core.reviews by review_id; core.record_owners by review_id from record_key
+-- follows: core.restricted_records by review_id from record_key
 -- follows: mart.fct_orders by order_id; mart.dim_products by product_id
 -- foreign key: customer_id -> core.people
 -- foreign key: order_id -> mart.fct_orders
@@ -26,6 +27,6 @@ select
 from core.reviews as reviews
 left join core.record_owners as owners
     on owners.record_key = reviews.record_key
-    and owners.customer_id not in (select restricted.customer_id from core.restricted_people as restricted)
+    and owners.record_key not in (select restricted.record_key from core.restricted_records as restricted)
 left join mart.fct_orders as orders on orders.order_id = reviews.order_record_key
 left join mart.dim_products as products on products.product_ref = reviews.product_ref
