@@ -10,9 +10,11 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** A migrated warehouse of the file's own, cloned from a template that the first caller makes. */
-export async function createTestDatabase(): Promise<TestDatabase> {
-  const server = inject("postgresUrl");
+/**
+ * A migrated warehouse of the file's own, cloned from a template that the first caller makes.
+ * @param server superuser's URL without a database
+ */
+export async function createTestDatabase(server: string = inject("postgresUrl")): Promise<TestDatabase> {
   const admin = new pg.Client({ connectionString: `${server}/postgres` });
   await admin.connect();
   const name = `t_${randomBytes(6).toString("hex")}`;

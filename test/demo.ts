@@ -11,8 +11,15 @@ import { generateStore, type Store } from "../demo/generate.ts";
 import { fillShop } from "../demo/shop.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
 
-/** The demo store of today with its pipeline, which has not run yet; its shop is a database that nobody else uses. */
-export async function openDemo(): Promise<{ pipeline: Pipeline; store: Store; close(): Promise<void> }> {
+/**
+ * The demo store of today with its pipeline, which has not run yet; its shop is a database that nobody else uses.
+ * @param project a folder that holds the demo's project with more to it
+ * @param options as openPipeline takes them
+ */
+export async function openDemo(
+  project = join(PACKAGE_DIRECTORY, "demo"),
+  options: Parameters<typeof openPipeline>[3] = {},
+): Promise<{ pipeline: Pipeline; store: Store; environment: Record<string, string>; close(): Promise<void> }> {
   const store = generateStore({ date: formatDay(parisDay(Date.now())) });
   const directory = await mkdtemp(join(tmpdir(), "miette-demo-"));
   await writeFiles(storeFiles(store), directory);
@@ -21,10 +28,11 @@ export async function openDemo(): Promise<{ pipeline: Pipeline; store: Store; cl
   await withClient(`${server}/postgres`, (client) => client.query(`create database ${name}`));
   await withClient(`${server}/${name}`, (client) => fillShop(store, client));
   const environment = { MIETTE_DEMO_DATA: directory, SHOP_DATABASE_URL: `${server}/${name}` };
-  const pipeline = await openPipeline(join(PACKAGE_DIRECTORY, "demo"), environment);
+  const pipeline = await openPipeline(project, environment, undefined, options);
   return {
     pipeline,
     store,
+    environment,
     async close() {
       await pipeline.close();
       await withClient(`${server}/postgres`, (client) => client.query(`drop database ${name} with (force)`));

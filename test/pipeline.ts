@@ -13,7 +13,8 @@ import { boundedAttempts } from "../activities/attempts.ts";
 import { errorsAsCodes } from "../activities/errors-as-codes.ts";
 import { createActivities } from "../activities/index.ts";
 import { declareField, loadProject, loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
-import { sources, sourceSpecs } from "../connectors/index.ts";
+import type { Source } from "../connectors/connector.ts";
+import { sources } from "../connectors/index.ts";
 import { BUILD_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
 import type { BuildInput, BuildReport, RunReport, SyncReport, SyncSourceInput } from "../domain/runs.ts";
 import type { Project } from "../domain/project.ts";
@@ -29,6 +30,12 @@ export const SHARED_DATA = resolve(
   process.env["MIETTE_SHARED_DATA"] ?? join(dirname(fileURLToPath(import.meta.url)), "../../shared/data"),
 );
 export const HAS_SHARED_DATA = existsSync(SHARED_DATA);
+
+/** As test/servers.ts provides the suite's. */
+export interface Servers {
+  postgresUrl: string;
+  temporalAddress: string;
+}
 
 /** A project's pipeline on a warehouse and a Temporal namespace of its own. */
 export interface Pipeline {
@@ -58,8 +65,9 @@ function silenceWorkers(): void {
 }
 
 /** A Temporal namespace that nobody else uses, so that workflow ids of test files do not meet. */
-export async function createNamespace(): Promise<{ address: string; namespace: string }> {
-  const address = inject("temporalAddress");
+export async function createNamespace(
+  address: string = inject("temporalAddress"),
+): Promise<{ address: string; namespace: string }> {
   const namespace = `t-${randomBytes(6).toString("hex")}`;
   const connection = await Connection.connect({ address });
   await connection.workflowService.registerNamespace({
@@ -85,19 +93,24 @@ export async function createNamespace(): Promise<{ address: string; namespace: s
  * @param directory the project's folder
  * @param env fills the `${…}` of its files
  * @param sameKeysAs another pipeline's warehouse, whose keys it takes over
- * @param watched who gets its log lines and its traces
+ * @param options.log who gets its log lines
+ * @param options.tracing who gets its traces
+ * @param options.servers other servers than the suite's
+ * @param options.connectors further ones, by the name that the project gives them
  */
 export async function openPipeline(
   directory: string,
   env: Record<string, string> = {},
   sameKeysAs?: pg.Pool,
-  watched: { log?: Logger; tracing?: Tracing } = {},
+  options: { log?: Logger; tracing?: Tracing; servers?: Servers; connectors?: Record<string, Source<never>> } = {},
 ): Promise<Pipeline> {
   silenceWorkers();
-  const database = await createTestDatabase();
+  const { log = silent, tracing, servers } = options;
+  const database = await createTestDatabase(servers?.postgresUrl);
   const vault = await openTestVault(database.pool, sameKeysAs);
-  const { address, namespace } = await createNamespace();
-  const { log = silent, tracing } = watched;
+  const { address, namespace } = await createNamespace(servers?.temporalAddress);
+  const connectors: Record<string, Source<never>> = { ...sources, ...options.connectors };
+  const connectorSpecs = Object.fromEntries(Object.entries(connectors).map(([name, { spec }]) => [name, spec]));
   bundle ??= bundleWorkflowCode({
     workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts"),
     failureConverterPath: FAILURE_CONVERTER_PATH,
@@ -107,7 +120,7 @@ export async function openPipeline(
   const converter = dataConverter(pools.loader, vault);
   const connection = await NativeConnection.connect({ address });
   const project = (): Promise<Project> =>
-    loadProject(directory, { connectorSpecs: sourceSpecs, env: { MIETTE_SHARED_DATA: SHARED_DATA, ...env } });
+    loadProject(directory, { connectorSpecs, env: { MIETTE_SHARED_DATA: SHARED_DATA, ...env } });
   const worker = await Worker.create({
     connection,
     namespace,
@@ -122,7 +135,7 @@ export async function openPipeline(
       pools,
       vault,
       keys: testKeys,
-      sources,
+      sources: connectors,
       log,
       logFolder: join(directory, "logs"),
       loadProject: project,

@@ -1,9 +1,7 @@
-import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { promisify } from "node:util";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { KeyRotationReport } from "../domain/runs.ts";
 import { TASK_QUEUE } from "../domain/ids.ts";
@@ -13,6 +11,7 @@ import { recordOpening, requireCustomer, revealCustomer, tokensOf } from "../war
 import { Vault } from "../warehouse/vault.ts";
 import { testKeys } from "./landing.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
+import { dumpTables, findValues } from "./plaintext.ts";
 
 /** Strings that nothing else in the cluster holds. */
 const mark = randomBytes(4).toString("hex");
@@ -94,37 +93,19 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** Where any of the values stands in the warehouse: in a row of a table, as text or as bytes, or in statistics. */
+/** Tables and catalogues of the warehouse that hold any of the values, in the clear. */
 async function findInTables({ pool }: Pipeline, values: string[]): Promise<string[]> {
-  const { rows: tables } = await pool.query<{ schema: string; name: string }>(
-    `select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-     where c.relkind in ('r', 'p', 'm') and n.nspname <> 'information_schema'`,
-  );
-  const needles = values.flatMap((value) => [value, Buffer.from(value).toString("hex")]);
-  const found: string[] = [];
-  for (const { schema, name } of tables) {
-    const { rowCount } = await pool.query(
-      `select from ${quoteName(schema, name)} as t, unnest($1::text[]) as needle where position(needle in t::text) > 0 limit 1`,
-      [needles],
-    );
-    if (rowCount) found.push(`${schema}.${name}`);
-  }
-  return found;
+  const folder = await mkdtemp(join(directory, "tables-"));
+  await dumpTables(pool, folder);
+  const found = [...(await findValues([folder], values)).values()].flatMap((files) => [...files]);
+  return [...new Set(found)].map((file) => basename(file));
 }
 
 /** Files of the cluster's data, its write-ahead log and temporary files that hold any of the values. */
 async function findOnDisk({ pool }: Pipeline, values: string[]): Promise<string[]> {
   await pool.query("checkpoint");
   const { rows } = await pool.query<{ data_directory: string }>("show data_directory");
-  const patterns = values.flatMap((value) => ["-e", value]);
-  const { stdout } = await promisify(execFile)("grep", ["-raFl", ...patterns, rows[0]?.data_directory as string]).catch(
-    (error: { code?: number; stdout?: string }) => {
-      // 1: nothing found. 2: a file went away while grep read.
-      if (error.code === 1 || error.code === 2) return { stdout: error.stdout ?? "" };
-      throw error;
-    },
-  );
-  return stdout.split("\n").filter(Boolean);
+  return [...(await findValues([rows[0]?.data_directory as string], values)).values()].flatMap((files) => [...files]);
 }
 
 const plain = [CANARY.email, CANARY.name, CANARY.street, CANARY.secret, encodeURIComponent(CANARY.email)];

@@ -10,6 +10,7 @@ import { applySchedules } from "../cli/schedules.ts";
 import { PACKAGE_DIRECTORY } from "../config.ts";
 import type { Project } from "../domain/project.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
+import { payloadsIn } from "./plaintext.ts";
 
 const CANARY = { email: "canary-7f3a@victim.test", name: "Zzyzx Canaryson", id: "canary-4711" };
 let directory: string;
@@ -154,13 +155,6 @@ test("a scheduled sync lands and then has the models built", async () => {
     )
     .toEqual(expect.arrayContaining([expect.stringMatching(/^sync:people-20/), "build"]));
 });
-
-/** Every payload anywhere in a history: what has metadata and data. */
-function payloadsIn(value: unknown): Payload[] {
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return [];
-  if ("metadata" in value && "data" in value) return [value as Payload];
-  return Object.values(value).flatMap(payloadsIn);
-}
 
 function textOf(bytes: Uint8Array | null | undefined): string {
   return Buffer.from(bytes ?? []).toString("utf8");
