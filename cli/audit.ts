@@ -26,7 +26,7 @@ export function registerAudit(program: Command): void {
         const file = join(session.settings.home, HEAD_FILE);
         const noted = asked ?? parseHead((await readFile(file, "utf8").catch(() => "")).trim());
         const verdict = await inTransaction(
-          session.pool,
+          session.auditorPool,
           (client) => verifyAudit(client, noted),
           "begin isolation level repeatable read read only",
         );

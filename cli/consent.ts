@@ -80,20 +80,24 @@ export function registerConsent(program: Command): void {
     .argument("<customer>", "a customer_id of the mart")
     .option("--events", "everything that was said, the newest first")
     .action(async (customerId: string, options: { events?: boolean }, command: Command) => {
-      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async ({ pool, json }) => {
-        await requireCustomer(pool, customerId);
-        const events = await readLedger(pool, customerId);
-        if (options.events) return printRows(events, { json, empty: "Nothing was said." });
-        const purposes = [...new Set(events.map(({ purpose }) => purpose))].filter((name) => name !== ALL_PURPOSES);
-        const states = await readConsent(pool, [customerId], purposes.toSorted());
-        const rows = states.map(({ purpose, standing, isAllowed, jurisdiction }) => {
-          return { purpose, standing, allowed: isAllowed, jurisdiction };
-        });
-        printRows(rows, {
-          json,
-          empty: "Nothing was said of any purpose: where the law asks for a yes, this is a no.",
-        });
-      });
+      await withSession(
+        command.optsWithGlobals<GlobalOptions>(),
+        { worker: false },
+        async ({ pool, auditorPool, json }) => {
+          await requireCustomer(pool, customerId);
+          const events = await readLedger(auditorPool, customerId);
+          if (options.events) return printRows(events, { json, empty: "Nothing was said." });
+          const purposes = [...new Set(events.map(({ purpose }) => purpose))].filter((name) => name !== ALL_PURPOSES);
+          const states = await readConsent(auditorPool, [customerId], purposes.toSorted());
+          const rows = states.map(({ purpose, standing, isAllowed, jurisdiction }) => {
+            return { purpose, standing, allowed: isAllowed, jurisdiction };
+          });
+          printRows(rows, {
+            json,
+            empty: "Nothing was said of any purpose: where the law asks for a yes, this is a no.",
+          });
+        },
+      );
     });
 }
 

@@ -13,8 +13,9 @@ export function registerReceipt(program: Command): void {
     .argument("[request]", "its id; absent: all requests")
     .action(async (requestId: string | undefined, _options: unknown, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
-        if (requestId !== undefined) await readRequest(session.pool, requestId);
-        for (const each of await readReceipts(session.pool, requestId ?? null)) console.log(JSON.stringify(each));
+        if (requestId !== undefined) await readRequest(session.auditorPool, requestId);
+        for (const each of await readReceipts(session.auditorPool, requestId ?? null))
+          console.log(JSON.stringify(each));
       });
     });
   receipt

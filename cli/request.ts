@@ -102,14 +102,16 @@ export function registerRequests(program: Command): void {
   program.command("requests").action(async (_options: unknown, command: Command) => {
     await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
       printRows(
-        (await listRequests(session.pool)).map(({ requestId, kind, state, jurisdiction, receivedAt, dueAt }) => ({
-          request: requestId,
-          kind,
-          state,
-          jurisdiction,
-          received: receivedAt,
-          due: dueAt,
-        })),
+        (await listRequests(session.auditorPool)).map(
+          ({ requestId, kind, state, jurisdiction, receivedAt, dueAt }) => ({
+            request: requestId,
+            kind,
+            state,
+            jurisdiction,
+            received: receivedAt,
+            due: dueAt,
+          }),
+        ),
         { json: session.json, empty: "Nobody has asked for anything." },
       );
     });

@@ -83,7 +83,7 @@ export function registerSegment(program: Command): void {
         }
         const fields = [...new Set(options.with)];
         const order = { segment: name, purpose, recipient: options.to, fields, actor: actor() };
-        const report = await handOverAudience(session.pool, session.vault, order, (batches) =>
+        const report = await handOverAudience(session.activatorPool, session.vault, order, (batches) =>
           writeWhole(options.out, (out) => pipeline(Readable.from(audienceCsv(batches, fields)), out, { end: false })),
         );
         if (session.json) return console.log(JSON.stringify(report));

@@ -56,6 +56,10 @@ export interface Servers {
   workerUrl: string;
   /** The warehouse, as the analyst, who reads the mart alone. */
   analystPool: pg.Pool;
+  /** The warehouse, as who hands audiences over: reads the mart, and opens what a recipient is to get. */
+  activatorPool: pg.Pool;
+  /** The warehouse, as who reads the audit, receipts, consent, recipients and the record of what ran, and changes nothing. */
+  auditorPool: pg.Pool;
   /** For `psql`, without a password. */
   analystUrl: string;
   /** Reads no payload: they are sealed by the vault. */
@@ -126,6 +130,10 @@ export async function withServers<T>(
     closers.push(() => pool.end());
     const analystPool = openPool(urls.analyst, { max: 2, name: "analyst" });
     closers.push(() => analystPool.end());
+    const activatorPool = openPool(urls.worker, { max: 2, name: "activator", role: "activator" });
+    closers.push(() => activatorPool.end());
+    const auditorPool = openPool(urls.owner, { max: 2, name: "auditor", role: "auditor" });
+    closers.push(() => auditorPool.end());
     const connection = await Connection.connect({ address: stack.temporalAddress });
     closers.push(() => connection.close());
     const servers: Servers = {
@@ -136,6 +144,8 @@ export async function withServers<T>(
       ownerUrl: urls.owner,
       workerUrl: urls.worker,
       analystPool,
+      activatorPool,
+      auditorPool,
       analystUrl: withoutPassword(urls.analyst),
       connection,
       json: options.json ?? false,

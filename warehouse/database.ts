@@ -39,12 +39,17 @@ export function openPool(databaseUrl: string, options: { max?: number; name: str
 }
 
 /** A pool for each role that a worker's activities take. */
-export type Pools = Record<"loader" | "publisher" | "privacy", pg.Pool>;
+export type Pools = Record<"loader" | "publisher" | "privacy" | "activator", pg.Pool>;
 
 /** Opens them by the login of a worker, which may become each role and is none of them by itself. */
 export function openPools(databaseUrl: string): Pools {
   const open = (role: keyof Pools, max: number): pg.Pool => openPool(databaseUrl, { max, name: role, role });
-  return { loader: open("loader", 10), publisher: open("publisher", 10), privacy: open("privacy", 4) };
+  return {
+    loader: open("loader", 10),
+    publisher: open("publisher", 10),
+    privacy: open("privacy", 4),
+    activator: open("activator", 4),
+  };
 }
 
 /** Runs `work` in one transaction on one connection; rolls back and rethrows when it throws. */

@@ -3,7 +3,12 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createTestDatabase } from "../test/database.ts";
 import { createWarehouse, type WarehouseUrls } from "./bootstrap.ts";
+import { verifyAudit } from "./audit.ts";
+import { readConsent, readLedger } from "./consent/state.ts";
+import { inTransaction, openPool } from "./database.ts";
 import { migrate } from "./migrate.ts";
+import { readReceipts } from "./receipts.ts";
+import { listRequests } from "./requests/store.ts";
 
 let urls: WarehouseUrls;
 let analyst: pg.Client;
@@ -117,6 +122,110 @@ test("a worker's login can do nothing by itself, and only its roles' work in eac
   for (const [role, statements] of Object.entries(allowed)) {
     for (const statement of statements) await as(role, () => worker.query(statement));
   }
+});
+
+test("each role reads exactly what its work takes", async () => {
+  const owner = new pg.Client({ connectionString: urls.owner });
+  await owner.connect();
+  await as("loader", () => worker.query("create table raw.shop__orders (total integer); commit; begin"));
+  await as("publisher", () =>
+    worker.query(
+      "create table core.identifiers (token text, customer_id uuid); create table mart.orders (total integer); commit; begin",
+    ),
+  );
+  await owner.query("select ops.settle_privileges()");
+  const { rows } = await owner.query<{ role: string; reads: string[] }>(
+    `select r.rolname as role, array_agg(n.nspname || '.' || c.relname || coalesce(nullif(col.names, ''), '') order by 1) as reads
+     from pg_roles r cross join pg_class c join pg_namespace n on n.oid = c.relnamespace
+     cross join lateral (
+       select case when has_table_privilege(r.oid, c.oid, 'select') then ''
+         else ' (' || string_agg(a.attname, ', ' order by a.attnum) || ')' end as names
+       from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and has_column_privilege(r.oid, c.oid, a.attnum, 'select')
+     ) as col
+     where n.nspname in ('ops', 'vault', 'privacy', 'raw', 'staging', 'core', 'mart') and c.relkind in ('r', 'p', 'v', 'm')
+       and r.rolname in ('loader', 'publisher', 'transformer', 'activator', 'auditor', 'analyst')
+       and col.names is not null and has_schema_privilege(r.oid, n.oid, 'usage')
+     group by r.rolname`,
+  );
+  const { rows: all } = await owner.query<{ name: string }>(
+    "select schemaname || '.' || tablename as name from pg_tables where schemaname = 'ops'",
+  );
+  await owner.end();
+  const reads = Object.fromEntries(rows.map((row) => [row.role, row.reads.toSorted()]));
+  const ops = (...except: string[]): string[] => all.map(({ name }) => name).filter((name) => !except.includes(name));
+  const acts = ["privacy.audit (audit_id)", "privacy.epoch", "privacy.subjects"];
+  const vault = ["vault.generations", "vault.identifiers", "vault.keys"];
+  expect(reads).toEqual({
+    loader: [
+      ...ops(),
+      ...acts,
+      ...vault,
+      "privacy.bystanders",
+      "privacy.stripped_records",
+      "privacy.suppressions",
+      "raw.shop__orders",
+    ].toSorted(),
+    publisher: [
+      ...ops(),
+      ...acts,
+      "core.identifiers",
+      "mart.orders",
+      "privacy.request_events (request_id, happened_at, event)",
+      "privacy.requests (request_id, kind, state, jurisdiction, received_at)",
+      "raw.shop__orders",
+    ].toSorted(),
+    transformer: [
+      "core.identifiers",
+      "mart.orders",
+      "ops.blocked_identifiers",
+      "ops.identity_decisions",
+      "ops.kept_credit",
+      "ops.relation_state",
+      "ops.settings",
+      "ops.use_limits",
+      "raw.shop__orders",
+    ],
+    activator: [
+      ...acts,
+      ...vault,
+      "core.identifiers",
+      "mart.orders",
+      "privacy.consent_events",
+      "privacy.consent_identifiers",
+      "privacy.recipients",
+    ].toSorted(),
+    auditor: [
+      ...ops("ops.quarantine", "ops.cursors", "ops.set_aside"),
+      "core.identifiers",
+      "privacy.audit",
+      "privacy.audit_chain",
+      "privacy.consent_events",
+      "privacy.consent_identifiers",
+      "privacy.receipts",
+      "privacy.recipients",
+      "privacy.request_events",
+      "privacy.requests",
+      "privacy.subjects",
+      "vault.generations",
+    ].toSorted(),
+    // A view of the mart that is published is granted as it is made.
+    analyst: ["ops.settings"],
+  });
+});
+
+test("an auditor reads audit, receipts, requests and consent, and changes none of them", async () => {
+  const auditor = openPool(urls.owner, { name: "auditor", role: "auditor" });
+  expect((await inTransaction(auditor, (client) => verifyAudit(client))).firstBad).toBeNull();
+  expect(await readReceipts(auditor, null)).toEqual([]);
+  expect(await listRequests(auditor)).toEqual([]);
+  const somebody = "00000000-0000-4000-8000-000000000001";
+  expect(await readConsent(auditor, [somebody], ["marketing"])).toMatchObject([{ standing: "unknown" }]);
+  expect(await readLedger(auditor, somebody)).toEqual([]);
+  for (const table of ["audit", "receipts", "requests", "consent_events", "recipients"]) {
+    await expect(auditor.query(`delete from privacy.${table}`), table).rejects.toThrow(DENIED);
+  }
+  await expect(auditor.query("insert into privacy.audit (actor, action) values ('x', 'x')")).rejects.toThrow(DENIED);
+  await auditor.end();
 });
 
 test("an analyst can keep nothing, run no code in the server, become nobody else and see nobody's statements", async () => {

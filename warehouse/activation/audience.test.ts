@@ -5,12 +5,14 @@ import { createTestDatabase, type TestDatabase } from "../../test/database.ts";
 import { openTestVault } from "../../test/landing.ts";
 import { verifyAudit } from "../audit.ts";
 import { recordSaid, type Said } from "../consent/record.ts";
-import { inTransaction } from "../database.ts";
+import type pg from "pg";
+import { inTransaction, openPool } from "../database.ts";
 import type { Vault } from "../vault.ts";
 import { handOverAudience, type AudienceMember } from "./audience.ts";
 import { audienceCsv, csvLine } from "./csv.ts";
 
 let database: TestDatabase;
+let activator: pg.Pool;
 let vault: Vault;
 const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
 const email = (n: number) => (n === 1 ? "canary-7f3a@victim.test" : `control${n}@shop.example`);
@@ -19,6 +21,7 @@ const query = async (text: string, values?: unknown[]) => (await database.pool.q
 
 beforeAll(async () => {
   database = await createTestDatabase();
+  activator = openPool(database.url, { name: "activator", role: "activator" });
   vault = await openTestVault(database.pool);
   await query(`
     create table core.identifiers (token text primary key, kind text, customer_id uuid);
@@ -32,7 +35,10 @@ beforeAll(async () => {
     ),
   );
 });
-afterAll(() => database.drop());
+afterAll(async () => {
+  await activator.end();
+  await database.drop();
+});
 beforeEach(async () => {
   await query(`
     alter table privacy.consent_events disable trigger insert_only;
@@ -69,7 +75,7 @@ const say = (n: number, said: Partial<Said>) =>
 const order = { segment: "champions", purpose: "marketing", recipient: "adwords", fields: ["email"], actor: "test" };
 async function handOver(before: () => Promise<unknown> = async () => undefined, own = order) {
   const got: AudienceMember[] = [];
-  const report = await handOverAudience(database.pool, vault, own, async (batches) => {
+  const report = await handOverAudience(activator, vault, own, async (batches) => {
     await before();
     for await (const members of batches) got.push(...members);
   });
@@ -139,7 +145,7 @@ test("where consent can't be read, nothing leaves", async () => {
   const got: unknown[] = [];
   await query("alter table privacy.consent_events rename to hidden");
   try {
-    const failing = handOverAudience(database.pool, vault, order, async (batches) => {
+    const failing = handOverAudience(activator, vault, order, async (batches) => {
       for await (const members of batches) got.push(members);
     });
     await expect(failing).rejects.toThrow(/does not exist/);
