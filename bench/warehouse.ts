@@ -5,8 +5,8 @@ import { readPasswords } from "../cli/passwords.ts";
 import { runWorkflow } from "../cli/workflow.ts";
 import { loadProject, loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
 import { sourceSpecs } from "../connectors/index.ts";
-import { BUILD_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId } from "../domain/ids.ts";
-import type { BuildInput, BuildReport, RunReport, SyncReport } from "../domain/runs.ts";
+import { BUILD_WORKFLOW_ID, KEYS_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId } from "../domain/ids.ts";
+import type { BuildInput, BuildReport, KeyRotationReport, RunReport, SyncReport } from "../domain/runs.ts";
 import { keyRingOf } from "../privacy/key-ring.ts";
 import { createWarehouse } from "../warehouse/bootstrap.ts";
 import { dataConverter } from "../warehouse/data-converter.ts";
@@ -35,6 +35,7 @@ export interface Warehouse {
   sync(source: string, label: string): Promise<Measured<SyncReport>>;
   build(input: BuildInput, label: string): Promise<Measured<BuildReport>>;
   run(label: string): Promise<Measured<RunReport>>;
+  rotate(label: string): Promise<Measured<KeyRotationReport>>;
   /** Ends the worker and keeps the database under a name, from which others can be opened. */
   keepAs(name: string): Promise<void>;
   close(): Promise<void>;
@@ -101,6 +102,7 @@ export async function openWarehouse(bench: Bench, project: string, { from }: { f
     sync: (source, label) => execute("syncSource", syncWorkflowId(source), { source }, label),
     build: (input, label) => execute("buildModels", BUILD_WORKFLOW_ID, input, label),
     run: (label) => execute("runPipeline", RUN_WORKFLOW_ID, { full: false }, label),
+    rotate: (label) => execute("rotateKeys", KEYS_WORKFLOW_ID, { actor: "bench" }, label),
     async keepAs(name) {
       await close();
       await admin.query(`drop database if exists ${name} with (force)`);
