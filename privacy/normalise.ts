@@ -5,7 +5,7 @@ import type { PersonalKind } from "../domain/streams.ts";
 import { foldEmail } from "./fold-email.ts";
 
 /** Part of every content hash: raised when a normal form or a remain (`keep:`) is computed in another way, so that records land anew. */
-export const NORMALISER_VERSION = 3;
+export const NORMALISER_VERSION = 4;
 
 /** Longest value that is taken for an identifier, in characters. */
 const MOST_CHARACTERS = 1024;

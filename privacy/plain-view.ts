@@ -8,9 +8,9 @@ export interface PlainView {
 /** An encoding may be encoded again; more than four times is no accident of a web framework. */
 const MOST_LAYERS = 4;
 
-/** Percent-encoding, HTML's character references, and the escapes of JSON and JavaScript. */
+/** Percent-encoding (that of JavaScript's `escape` too), HTML's character references, and the escapes of JSON and JavaScript. */
 const ENCODED =
-  /(?:%[0-9a-f]{2})+|&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});|\\(?:u[0-9a-f]{4}|x[0-9a-f]{2}|[nrt"'/])/gi;
+  /(?:%[0-9a-f]{2})+|%u[0-9a-f]{4}|&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});|\\(?:u[0-9a-f]{4}|u\{[0-9a-f]{1,6}\}|x[0-9a-f]{2}|[nrt"'/\\])/gi;
 const REFERENCES: Record<string, string> = {
   amp: "&",
   apos: "'",
@@ -28,7 +28,7 @@ const REFERENCES: Record<string, string> = {
   rpar: ")",
   sol: "/",
 };
-const ESCAPES: Record<string, string> = { n: "\n", r: "\r", t: "\t", '"': '"', "'": "'", "/": "/" };
+const ESCAPES: Record<string, string> = { n: "\n", r: "\r", t: "\t", '"': '"', "'": "'", "/": "/", "\\": "\\" };
 
 /** Characters that read as another: full-width forms, ideographic and small full stops, small commercial at. */
 const DISGUISED = /[\uff01-\uff5e\u2024\u3002\uff61\ufe52\ufe6b\ufe62]/;
@@ -56,7 +56,7 @@ function decodeLayer({ text, offsets }: PlainView, length: number): PlainView | 
   for (; match; match = ENCODED.exec(text)) {
     out.copy(text, at, match.index);
     const [found] = match;
-    if (found.startsWith("%")) decodePercent(out, found, match.index);
+    if (/^%[^u]/i.test(found)) decodePercent(out, found, match.index);
     else out.put(decodeOne(found) ?? found, match.index, found.length);
     at = match.index + found.length;
   }
@@ -85,13 +85,19 @@ function decodePercent(out: Builder, run: string, start: number): void {
 }
 
 function decodeOne(found: string): string | null {
-  if (found.startsWith("\\")) {
-    return found.length > 2 ? String.fromCharCode(parseInt(found.slice(2), 16)) : (ESCAPES[found.charAt(1)] ?? null);
+  if (!found.startsWith("&")) {
+    return found.length > 2
+      ? character(parseInt(found.slice(2).replace("{", ""), 16))
+      : (ESCAPES[found.charAt(1)] ?? null);
   }
   const name = found.slice(1, -1).toLowerCase();
   if (!name.startsWith("#")) return REFERENCES[name] ?? null;
   const code = name.startsWith("#x") ? parseInt(name.slice(2), 16) : Number(name.slice(1));
-  return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : null;
+  return code > 0 ? character(code) : null;
+}
+
+function character(code: number): string | null {
+  return code <= 0x10ffff ? String.fromCodePoint(code) : null;
 }
 
 function withoutDisguise({ text, offsets }: PlainView, length: number): PlainView {

@@ -1,5 +1,5 @@
 import { DecimalText } from "../domain/decimal.ts";
-import { isPhoneKey, scrub, type Replace } from "./scrubber.ts";
+import { isPhoneKey, scrub, tellingKey, type Replace } from "./scrubber.ts";
 
 /** Scrubs every text within a JSON value, and the keys of its objects: an export may be keyed by e-mail addresses. */
 export function scrubJson(value: unknown, replace: Replace, defaultCountry: string | null, key?: string): unknown {
@@ -17,7 +17,7 @@ export function scrubJson(value: unknown, replace: Replace, defaultCountry: stri
   return Object.fromEntries(
     Object.entries(value).map(([name, item]) => [
       scrub(name, replace, { defaultCountry }),
-      scrubJson(item, replace, defaultCountry, name),
+      scrubJson(item, replace, defaultCountry, tellingKey(name, key)),
     ]),
   );
 }

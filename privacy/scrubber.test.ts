@@ -53,6 +53,13 @@ describe("an e-mail address is found", () => {
       `?u=${Buffer.from("jane.doe@mail.example").toString("base64")}`,
       `?u=${Buffer.from(EMAIL).toString("base64").replace(/=+$/, "")}==`,
     ],
+    [
+      "in base64 within base64",
+      Buffer.from(Buffer.from("jane.doe@mail.example").toString("base64")).toString("base64"),
+      Buffer.from(Buffer.from(EMAIL).toString("base64").replace(/=+$/, "")).toString("base64"),
+    ],
+    ["with an escape of JSON within JSON", "jane.doe\\\\u0040mail.example", EMAIL],
+    ["with escapes of JavaScript", "jane.doe\\u{40}mail%u002eexample", EMAIL],
     ["of another alphabet", "пиши на почта@пример.рф!", "пиши на <email почта@xn--e1afmkfd.xn--p1ai>!"],
     ["at an IP address", "root@192.0.2.1", "<email root@192.0.2.1>"],
     ["two in one text", "jane.doe@mail.example,jane.doe@mail.example", `${EMAIL},${EMAIL}`],
@@ -75,12 +82,41 @@ describe("a phone number is found", () => {
     ["in tel:", "tel:+44-20-7946-0123", `tel:${PHONE}`],
     ["in full-width digits", "＋４４２０７９４６０１２３", PHONE],
     ["without its country, behind a key", "phone=06 39 98 12 34", "phone=<phone +33639981234>"],
+    [
+      "of a key with an index",
+      "mobile[]=0639981234&tel_2=0639981234",
+      "mobile[]=<phone +33639981234>&tel_2=<phone +33639981234>",
+    ],
+    ["of a key within a key", "user[phone]=0639981234", "user[phone]=<phone +33639981234>"],
+    ["of a key of two words", "homePhone=0639981234", "homePhone=<phone +33639981234>"],
+    [
+      "of keys of other languages",
+      "téléphone: 0639981234, Handy=0639981234",
+      "téléphone: <phone +33639981234>, Handy=<phone +33639981234>",
+    ],
+    ["in XML", "<phone>06 39 98 12 34</phone>", "<phone><phone +33639981234></phone>"],
+    [
+      "in a sentence after its word",
+      "Tel. 06 39 98 12 34, phone no. 0639981234",
+      "Tel. <phone +33639981234>, phone no. <phone +33639981234>",
+    ],
+    ["in a link to WhatsApp", "https://wa.me/442079460123", `https://wa.me/${PHONE}`],
   ])("%s", (_, text, expected) => {
     expect(scrub(text, mark, { defaultCountry: "FR" }).replace(/= </, "=%20<")).toBe(expected.replace(/= </, "=%20<"));
   });
 
   test("without its country, as the value of a key", () => {
-    for (const key of ["phone", "mobile_phone", "customerPhone", "Phone Number", "tel"])
+    for (const key of [
+      "phone",
+      "mobile_phone",
+      "customerPhone",
+      "Phone Number",
+      "tel",
+      "phones",
+      "Telefono",
+      "cellphone",
+      "GSM",
+    ])
       expect(scrub("06 39 98 12 34", mark, { key, defaultCountry: "FR" })).toBe("<phone +33639981234>");
     expect(scrub("06 39 98 12 34", mark, { key: "reference", defaultCountry: "FR" })).toBe("06 39 98 12 34");
   });
@@ -102,6 +138,8 @@ test.each([
   "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9",
   "tel aviv: 2024",
   "phone: yes",
+  "hotel 0639981234",
+  "headphones of 2024 for 12.345.678",
   "C+++++++++",
   "",
 ])("%j is left as it is", (text) => {
@@ -172,11 +210,15 @@ test("within JSON every text and every key is scrubbed, and a number under a pho
     "jane.doe@mail.example": { list: ["+44 20 7946 0123", 1, null, true] },
     mobile: 33639981234,
     order: 33639981234,
+    phone: { number: 33639981234, verified: 33639981234 },
+    phones: [33639981234, { value: "06 39 98 12 34" }],
   };
   expect(scrubJson(value, mark, "FR")).toEqual({
     [EMAIL]: { list: [PHONE, 1, null, true] },
     mobile: "<phone +33639981234>",
     order: 33639981234,
+    phone: { number: "<phone +33639981234>", verified: 33639981234 },
+    phones: ["<phone +33639981234>", { value: "<phone +33639981234>" }],
   });
   const own = JSON.parse('{"__proto__":"jane.doe@mail.example"}') as object;
   expect(JSON.stringify(scrubJson(own, mark, null))).toBe(JSON.stringify(own).replace("jane.doe@mail.example", EMAIL));

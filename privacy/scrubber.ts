@@ -12,10 +12,28 @@ export interface ScrubContext {
   key?: string;
 }
 
-const PHONE_KEY =
-  /(?:^|[^a-z])(?:tele?phone|phone|tel|mobile|msisdn|cell|whats_?app|fax)(?:[^a-z]|$)|[a-z](?:Phone|Mobile|Tel)(?![a-z])|(?:phone|tel|mobile)(?:_?(?:no|nr|num|number))(?:[^a-z]|$)/;
-const NAMED_PHONE =
-  /(?<![a-z])(?:tele?phone|phone|tel|mobile|msisdn|cell|whats_?app)[a-z_]{0,12}["']?\s{0,3}[:=]\s{0,3}["']?(?=[\d+( ])/gi;
+/** What a phone number is called in the languages that `discover` knows, with their plurals. */
+const PHONE =
+  "(?:tele?phone|t[ée]l[ée]phone|tele?fono?|(?:(?:cell|mobile|home|work|contact)_?)?phone|mobile|m[oó]vil|celular|msisdn|whats_?app|handy|portable|gsm|cell|tel|fax)s?";
+const NUMBER = "(?:no|nr|num|number|nummer|num[eé]ro)";
+const PHONE_KEY = new RegExp(
+  `(?:^|[^a-z])${PHONE}(?:[^a-z]|$)|(?:phone|tel|mobile|handy)(?:_?${NUMBER})s?(?:[^a-z]|$)`,
+);
+const CAMEL_PHONE_KEY = /[a-z](?:Phone|Mobile|Tel)s?(?![a-z])/;
+/** Members of an object that stands for a phone number: `"phone": { "number": … }`. */
+const PART_OF_PHONE = new RegExp(
+  `^(?:${NUMBER}|value|raw|e164|national|international|formatted|full|primary|home|work|\\d+)$`,
+  "i",
+);
+/** Between a key and its value: `phone=`, `"phone": "`, `phone_2[]=`, `[phone]=`, `<phone>`. */
+const ASSIGNED = `[a-z_.-]{0,16}(?:[_-]?\\d{1,2})?(?:\\[[a-z0-9_]{0,8}\\]|\\])?["']?\\s{0,3}[:=>]\\s{0,3}["'[]{0,2}`;
+/** Between a word and the number after it: `Tel. 06…`, `phone no. 06…`. */
+const SPOKEN = `\\.?\\s{1,3}(?:${NUMBER}|n°)?[.:]?\\s{0,3}`;
+const NAMED_PHONES = [
+  new RegExp(`(?<!\\p{L})${PHONE}(?:${ASSIGNED}|${SPOKEN})(?=[\\d+( ])`, "giu"),
+  new RegExp(`[a-z](?:Phone|Mobile|Tel)s?(?![a-z])${ASSIGNED}(?=[\\d+( ])`, "g"),
+  /(?<![a-z])wa\.me\/(?=\d)/gi,
+];
 /** RFC 5321 allows a mailbox of 64 characters; longer ones are looked at too, so that no rest of one stays behind. */
 const MOST_MAILBOX = 256;
 const MOST_DOMAIN = 253;
@@ -35,6 +53,8 @@ const MOST_GROUPS = 8;
 const MOST_ENDS = 4;
 /** Reading a number takes a fifth of a millisecond: in a text with more runs that are none, every further run counts as one. */
 const MOST_FAILURES = 500;
+/** Base64 within base64 is opened this often. */
+const MOST_ENCODINGS = 2;
 
 interface Finding {
   from: number;
@@ -54,21 +74,26 @@ export function scrub(text: string, replace: Replace, context: ScrubContext = {}
     if (canonical !== null) return replace("phone", canonical);
   }
   if (!isSuspicious(text)) return text;
-  return scrubLayer(text, replace, context.defaultCountry ?? null, true);
+  return scrubLayer(text, replace, context.defaultCountry ?? null, MOST_ENCODINGS);
 }
 
 /** Whether a key or a column by this name holds phone numbers. */
 export function isPhoneKey(key: string): boolean {
-  return PHONE_KEY.test(key) || PHONE_KEY.test(key.toLowerCase());
+  return CAMEL_PHONE_KEY.test(key) || PHONE_KEY.test(key.toLowerCase());
 }
 
-function scrubLayer(original: string, replace: Replace, country: string | null, decodes: boolean): string {
+/** The key that says what a member of an object is: its own, or that of the phone number which the object stands for. */
+export function tellingKey(name: string, parent: string | undefined): string {
+  return parent !== undefined && PART_OF_PHONE.test(name) && isPhoneKey(parent) ? parent : name;
+}
+
+function scrubLayer(original: string, replace: Replace, country: string | null, encodingsLeft: number): string {
   const { text, offsets } = plainView(original);
   const findings = [
     ...emails(text, replace),
     ...phones(text, replace),
     ...namedPhones(text, replace, country),
-    ...(decodes ? encodings(text, replace, country) : []),
+    ...(encodingsLeft > 0 ? encodings(text, replace, country, encodingsLeft - 1) : []),
   ].sort((a, b) => a.from - b.from || b.to - a.to);
   if (findings.length === 0) return original;
   const place = (at: number): number => (offsets === null ? at : (offsets[at] as number));
@@ -167,14 +192,16 @@ function* phones(text: string, replace: Replace): Generator<Finding> {
 
 function* namedPhones(text: string, replace: Replace, country: string | null): Generator<Finding> {
   let failures = 0;
-  NAMED_PHONE.lastIndex = 0;
-  for (let match = NAMED_PHONE.exec(text); match; match = NAMED_PHONE.exec(text)) {
-    const from = match.index + match[0].length;
-    const { ends } = phoneEnds(text, from);
-    const found =
-      failures < MOST_FAILURES ? firstPhone(text, from, ends, country) : unreadPhone(text, from, ends.at(-1));
-    if (found === null && ends.length > 0) failures += 1;
-    if (found !== null) yield { from, to: found.to, text: replace("phone", found.canonical) };
+  for (const named of NAMED_PHONES) {
+    named.lastIndex = 0;
+    for (let match = named.exec(text); match; match = named.exec(text)) {
+      const from = match.index + match[0].length;
+      const { ends } = phoneEnds(text, from);
+      const found =
+        failures < MOST_FAILURES ? firstPhone(text, from, ends, country) : unreadPhone(text, from, ends.at(-1));
+      if (found === null && ends.length > 0) failures += 1;
+      if (found !== null) yield { from, to: found.to, text: replace("phone", found.canonical) };
+    }
   }
 }
 
@@ -234,10 +261,10 @@ function phoneOf(text: string, country: string | null): string | null {
 }
 
 /** Base64 of a text that holds an address or a number: encoded anew without it. */
-function* encodings(text: string, replace: Replace, country: string | null): Generator<Finding> {
+function* encodings(text: string, replace: Replace, country: string | null, left: number): Generator<Finding> {
   for (const { from, to } of base64Runs(text)) {
     const run = text.slice(from, to);
-    const whole = scrubBase64(run, replace, country);
+    const whole = scrubBase64(run, replace, country, left);
     if (whole !== null) {
       yield { from, to, text: whole };
       continue;
@@ -246,20 +273,20 @@ function* encodings(text: string, replace: Replace, country: string | null): Gen
     let start = from;
     for (const part of run.split(/[/_-]/)) {
       const scrubbed =
-        part.length >= FEWEST_BASE64 && part.length < run.length ? scrubBase64(part, replace, country) : null;
+        part.length >= FEWEST_BASE64 && part.length < run.length ? scrubBase64(part, replace, country, left) : null;
       if (scrubbed !== null) yield { from: start, to: start + part.length, text: scrubbed };
       start += part.length + 1;
     }
   }
 }
 
-function scrubBase64(encoded: string, replace: Replace, country: string | null): string | null {
+function scrubBase64(encoded: string, replace: Replace, country: string | null, left: number): string | null {
   const bytes = Buffer.from(encoded, "base64");
   // Text has no control characters but spaces; most runs that are no base64 fail here.
   if (bytes.some((byte) => byte < 32 && byte !== 9 && byte !== 10 && byte !== 13)) return null;
   const decoded = bytes.toString("utf8");
   if (decoded.includes("\ufffd") || !isSuspicious(decoded)) return null;
-  const scrubbed = scrubLayer(decoded, replace, country, false);
+  const scrubbed = scrubLayer(decoded, replace, country, left);
   if (scrubbed === decoded) return null;
   return Buffer.from(scrubbed)
     .toString(/[-_]/.test(encoded) ? "base64url" : "base64")

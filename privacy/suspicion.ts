@@ -3,7 +3,7 @@ export const FEWEST_BASE64 = 12;
 /** A phone number has no fewer digits. */
 const FEWEST_DIGITS = 7;
 
-const [UPPER, LOWER, DIGIT, OTHER_BASE64, SIGN, ESCAPE, REFERENCE, KEY] = [1, 2, 4, 8, 16, 32, 64, 128];
+const [UPPER, LOWER, DIGIT, OTHER_BASE64, SIGN, ESCAPE, REFERENCE] = [1, 2, 4, 8, 16, 32, 64];
 const BASE64 = UPPER | LOWER | DIGIT | OTHER_BASE64;
 
 /** What each character below 128 may be a part of. */
@@ -19,20 +19,19 @@ for (const [characters, meaning] of [
   ["@", SIGN],
   ["%\\", ESCAPE],
   [";", REFERENCE],
-  [":=", KEY],
 ] as const) {
   for (const character of characters) MEANING[character.charCodeAt(0)] = meaning;
 }
 
-/** A part of every key that says of a value that it is a phone number. */
-const PHONE_WORD = /phone|tel|mobile|msisdn|cell|whats/i;
+/** A part of every word that says of digits that they are a phone number. */
+const PHONE_WORD = /phone|tel|tél|mobile|m[oó]vil|celular|msisdn|cell|whats|handy|portable|gsm|fax|wa\.me/i;
 
 /** Full-width and small at signs and pluses. */
 const DISGUISED = new Set([0xff20, 0xfe6b, 0xff0b, 0xfe62]);
 
 /**
  * Whether a text can hide an e-mail address or a phone number at all, by one look at each character: an at sign or a plus,
- * an encoding that could hold one, a key before digits, or what may be base64. Most texts of a shop have none of it.
+ * an encoding that could hold one, a word for phones beside digits, or what may be base64. Most texts of a shop have none of it.
  */
 export function isSuspicious(text: string): boolean {
   let seen = 0;
@@ -57,7 +56,12 @@ export function isSuspicious(text: string): boolean {
     } else run = inRun = 0;
   }
   if (seen & REFERENCE && text.includes("&")) return true;
-  return (seen & KEY) !== 0 && digits >= FEWEST_DIGITS && PHONE_WORD.test(text);
+  return digits >= FEWEST_DIGITS && namesPhone(text);
+}
+
+/** Whether a word for phones stands in a text. */
+export function namesPhone(text: string): boolean {
+  return PHONE_WORD.test(text);
 }
 
 /** Runs that may be base64 of a text: twelve or more of its letters, of both cases, as the base64 of any word has. */

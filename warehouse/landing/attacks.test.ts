@@ -64,7 +64,13 @@ test("no table of the warehouse holds a canary that came in every field, name, s
     },
     {
       id: 4,
-      properties: { [EMAIL]: 1, list: [{ mailto: `mailto:${EMAIL}` }], phone: 4915199990001, raw: `{"m":"${EMAIL}"}` },
+      properties: {
+        [EMAIL]: 1,
+        list: [{ mailto: `mailto:${EMAIL}` }],
+        phone: 4915199990001,
+        phones: { mobile: [{ number: 4915199990001 }] },
+        raw: `{"m":"${EMAIL}"}`,
+      },
     },
     {
       id: 5,
@@ -72,6 +78,7 @@ test("no table of the warehouse holds a canary that came in every field, name, s
         html: "canary-7f3a&#64;victim.test",
         wide: "canary-7f3a＠victim。test",
         js: "canary-7f3a\\u0040victim.test",
+        json: JSON.stringify(JSON.stringify({ to: "canary-7f3a\\u0040victim.test" })),
       },
     },
     {

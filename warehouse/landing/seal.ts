@@ -5,6 +5,7 @@ import { normaliseIdentifier } from "../../privacy/normalise.ts";
 import { scrubJson } from "../../privacy/scrub-json.ts";
 import { scrub, type Replace } from "../../privacy/scrubber.ts";
 import { seal } from "../../privacy/sealing.ts";
+import { namesPhone } from "../../privacy/suspicion.ts";
 import type { Naming } from "../../privacy/tokens.ts";
 import { parseJson } from "../../domain/json.ts";
 import type { PersonalKind } from "../../domain/streams.ts";
@@ -203,6 +204,7 @@ function openText({ defaultCountry }: StreamPlan, { name, type }: FieldPlan, tex
   if (type.sql === "text") return scrub(text, replace, { defaultCountry, key: name });
   if (type.sql !== "jsonb") return text;
   // Scrubbing the JSON text itself could break an escape, so its strings are scrubbed one by one.
-  if (scrub(text, () => "found", { defaultCountry }) === text) return text;
+  // A number far from the key that tells of it (`"phone": { "number": … }`) is seen there alone.
+  if (!namesPhone(text) && scrub(text, () => "found", { defaultCountry }) === text) return text;
   return canonicalJson(scrubJson(parseJson(text), replace, defaultCountry, name)) as string;
 }
