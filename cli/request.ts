@@ -8,6 +8,7 @@ import { takeIn } from "../warehouse/requests/intake.ts";
 import { listRequests, readRequest } from "../warehouse/requests/store.ts";
 import { actor } from "./actor.ts";
 import { printRows, printTable } from "./output.ts";
+import { registerAccess } from "./request-access.ts";
 import { registerChoices } from "./request-choice.ts";
 import { readNames, withSubject, type SubjectOptions } from "./request-subject.ts";
 import { withSession, type GlobalOptions, type Session } from "./session.ts";
@@ -71,6 +72,7 @@ export function registerRequest(program: Command): void {
         );
       });
     });
+  registerAccess(request);
   registerChoices(request);
   request
     .command("approve")

@@ -39,6 +39,8 @@ export function requestWorkflow(kind: RequestKind, requestId: string): { type: s
 }
 
 const REQUEST_WORKFLOWS: Readonly<Partial<Record<RequestKind, string>>> = {
+  access: "grantAccess",
+  portability: "grantAccess",
   erasure: "eraseSubject",
   restriction: "applyChoice",
   objection: "applyChoice",
@@ -47,6 +49,11 @@ const REQUEST_WORKFLOWS: Readonly<Partial<Record<RequestKind, string>>> = {
   consent: "applyChoice",
   readmission: "readmitSubject",
 };
+
+/** The workflow id of an archive's deletion, when its time is over. */
+export function archiveWorkflowId(requestId: string): string {
+  return `archive:${requestId}`;
+}
 
 /** The workflow id of the later looks for what has come back. */
 export function recheckWorkflowId(requestId: string): string {

@@ -14,12 +14,12 @@ import {
   KEYS_WORKFLOW_ID,
   readmissionWorkflowId,
   recheckWorkflowId,
-  requestWorkflow,
   schemaWorkflowId,
   TASK_QUEUE,
 } from "../domain/ids.ts";
 import type { RequestKind } from "../domain/requests.ts";
 import { FAILURE_CONVERTER_PATH } from "../warehouse/data-converter.ts";
+import { takeIn } from "../warehouse/requests/intake.ts";
 import { receiveRequest } from "../warehouse/requests/store.ts";
 import { openPipeline } from "./pipeline.ts";
 import { readHistories, recordHistory } from "./recorded-histories.ts";
@@ -153,14 +153,25 @@ properties:
       args: [{ requestId: readmission, actor: "os:operator" }],
     });
     await record("readmit-subject", readmissionWorkflowId(readmission));
-    const objection = await about("objection");
-    const objecting = requestWorkflow("objection", objection)!;
-    await pipeline.client.workflow.execute(objecting.type, {
-      workflowId: objecting.workflowId,
-      taskQueue: TASK_QUEUE,
-      args: [{ requestId: objection, actor: "os:operator", approvedBy: "os:operator" }],
-    });
-    await record("apply-choice", objecting.workflowId);
+    const carriedOut = async (kind: RequestKind) => {
+      const { requestId, workflow } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
+        kind,
+        channel: "cli",
+        jurisdiction: null,
+        named: { emails: ["b@mail.example"], phones: [], ids: [] },
+        actor: "os:operator",
+      });
+      await pipeline.client.workflow.execute(workflow.type, {
+        workflowId: workflow.workflowId,
+        taskQueue: TASK_QUEUE,
+        args: [{ requestId, actor: "os:operator", approvedBy: "os:operator" }],
+      });
+      return { requestId, workflowId: workflow.workflowId };
+    };
+    await record("apply-choice", (await carriedOut("objection")).workflowId);
+    const access = await carriedOut("access");
+    await record("grant-access", access.workflowId);
+    await record("expire-archive", `archive:${access.requestId}`);
     const rotation = { workflowId: KEYS_WORKFLOW_ID, taskQueue: TASK_QUEUE, args: [{ actor: "os:operator" }] };
     await pipeline.client.workflow.execute("rotateKeys", rotation);
     await record("rotate-keys", KEYS_WORKFLOW_ID);

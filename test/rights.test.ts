@@ -1,9 +1,13 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { BlobReader, TextWriter, ZipReader } from "@zip.js/zip.js";
+import { Ajv } from "ajv";
+import formats from "ajv-formats";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { TASK_QUEUE } from "../domain/ids.ts";
 import type { RequestKind, RequestReport, RequestTerms } from "../domain/requests.ts";
+import { takeArchive } from "../warehouse/access/store.ts";
 import { readReceipts, verifyReceipts } from "../warehouse/receipts.ts";
 import { takeIn } from "../warehouse/requests/intake.ts";
 import { CANARY, CONTROL, shopRows, writeErasureProject, writeRows } from "./erasure-project.ts";
@@ -26,7 +30,18 @@ beforeAll(async () => {
     join(directory, "sql/segments/patients.sql"),
     `-- Told by what is sensitive.\n-- purpose: care\n${everybody}\n`,
   );
-  await writeRows(directory, shopRows());
+  const rows = shopRows();
+  // An order of hers to another's address, with a note that tells of both, and a cell that a spreadsheet would run.
+  rows["orders"]?.push({
+    id: 900,
+    customer: CANARY.id,
+    email: CONTROL.email,
+    gift_note: `=HYPERLINK("http://evil.test") for ${CONTROL.name}, ${CONTROL.phone}, from ${CANARY.email}`,
+    amount: 7,
+    ordered_at: "2026-02-12T12:00:00Z",
+    coupon: `${CONTROL.email} gave it`,
+  });
+  await writeRows(directory, rows);
   pipeline = await openPipeline(directory);
   await pipeline.run();
 });
@@ -42,8 +57,8 @@ async function ask(
   kind: RequestKind,
   email: string,
   terms: RequestTerms = {},
-): Promise<RequestReport & { requestId: string }> {
-  const { requestId, workflow } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
+): Promise<RequestReport & { requestId: string; passphrase: string | null }> {
+  const { requestId, workflow, passphrase } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
     kind,
     channel: "api",
     jurisdiction: "EU",
@@ -56,7 +71,7 @@ async function ask(
     taskQueue: TASK_QUEUE,
     args: [{ requestId, actor: "test", approvedBy: "test" }],
   })) as RequestReport;
-  return { ...report, requestId };
+  return { ...report, requestId, passphrase };
 }
 
 const customerOf = async (email: string): Promise<string> =>
@@ -131,7 +146,7 @@ test("who is restricted is in no table of the mart while raw stays, money and cr
     customer,
   ]);
   const [before, moneyBefore, rawBefore] = [await held(), await money(), await raw()];
-  expect(before).toMatchObject({ "mart.dim_customers": 1, "mart.fct_orders": 2, "mart.dim_customer_history": 1 });
+  expect(before).toMatchObject({ "mart.dim_customers": 1, "mart.fct_orders": 3, "mart.dim_customer_history": 1 });
   const history = () => rowsOf("select valid::text from mart.dim_customer_history where customer_id = $1", [customer]);
   const historyBefore = await history();
   const memberships = () =>
@@ -156,4 +171,111 @@ test("who is restricted is in no table of the mart while raw stays, money and cr
   expect(await money()).toEqual(moneyBefore);
   expect(await rowsOf("select from ops.set_aside union all select from ops.kept_credit")).toEqual([]);
   expect(await customerOf(CONTROL.email)).toBeDefined();
+});
+
+async function openArchive(requestId: string, password: string): Promise<Record<string, string>> {
+  const parts: Buffer[] = [];
+  for await (const part of takeArchive(pipeline.pool, requestId, "test")) parts.push(part);
+  const bytes = Buffer.concat(parts);
+  expect(bytes.includes("canary")).toBe(false);
+  const reader = new ZipReader(new BlobReader(new Blob([bytes])), { useWebWorkers: false });
+  const files: Record<string, string> = {};
+  for (const entry of await reader.getEntries()) {
+    expect(entry.encrypted).toBe(true);
+    if (!entry.directory) files[entry.filename] = await entry.getData(new TextWriter(), { password });
+  }
+  return files;
+}
+
+test("access gives everything that is held, with where it came from, nothing of others, in a file that opens once by its passphrase alone", async () => {
+  await rowsOf(
+    `insert into privacy.recipients (batch_id, customer_id, recipient, audience, purpose, state)
+     values (gen_random_uuid(), $1, 'newsletter house', 'newsletter', 'marketing', 'done')`,
+    [await customerOf(CANARY.email)],
+  );
+  const { state, requestId, passphrase, receipt } = await ask("access", CANARY.email);
+  expect(state).toBe("completed");
+  const [stored] = await rowsOf<{ row: string }>(
+    "select r::text as row from privacy.requests as r where request_id = $1",
+    [requestId],
+  );
+  expect(stored?.row).not.toContain(passphrase);
+  await expect(takeArchive(pipeline.pool, "00000000-0000-4000-8000-000000000000", "x").next()).rejects.toThrow();
+  const files = await openArchive(requestId, passphrase as string);
+  await expect(takeArchive(pipeline.pool, requestId, "test").next()).rejects.toThrow(/handed out once/);
+
+  const ajv = new Ajv({ strict: false });
+  formats.default(ajv);
+  const data = JSON.parse(files["data.json"]!) as {
+    about: { places: { relation: string; rows: number; kind: string }[]; recipients: unknown[] } & Record<
+      string,
+      unknown
+    >;
+    tables: {
+      relation: string;
+      rows: { source: string; stream: string; landedAt: string; fields: Record<string, unknown> }[];
+    }[];
+  };
+  expect(ajv.validate(JSON.parse(files["schema.json"]!) as object, data), ajv.errorsText()).toBe(true);
+  const table = (name: string) => data.tables.find(({ relation }) => relation === name)?.rows ?? [];
+  expect(table("raw.shop__customers")).toMatchObject([
+    {
+      source: "shop",
+      stream: "customers",
+      fields: { email: CANARY.email, phone: CANARY.phone, name: CANARY.name, id: "7" },
+    },
+  ]);
+  expect(table("raw.shop__customers")[0]?.landedAt).toMatch(/^\d{4}-/);
+  expect(table("raw.shop__lines")).toHaveLength(2);
+  expect(table("mart.customer_metrics")).toHaveLength(1);
+  expect(table("mart.fct_segment_memberships").length).toBeGreaterThan(0);
+  expect(data.about.recipients).toMatchObject([{ recipient: "newsletter house", purpose: "marketing" }]);
+  const gift = table("raw.shop__orders").find(({ fields }) => fields["id"] === 900)?.fields;
+  expect(gift).toMatchObject({ email: "(another person)", customer: "7" });
+  expect(gift?.["gift_note"]).toBe(
+    `=HYPERLINK("http://evil.test") for (another person), (another person), from ${CANARY.email}`,
+  );
+  expect(gift?.["undeclared"]).toEqual({ coupon: "(another person) gave it" });
+  // Every place that an erasure would touch is named, and every row of it counted.
+  for (const { relation, rows } of data.tables.map((each) => ({ relation: each.relation, rows: each.rows.length }))) {
+    expect(data.about.places).toContainEqual(expect.objectContaining({ relation, rows }));
+  }
+  expect(data.about.places.map(({ relation }) => relation)).toEqual(
+    expect.arrayContaining([
+      "vault.identifiers",
+      "core.record_owners",
+      "privacy.consent_identifiers",
+      "raw.shop__reviews",
+    ]),
+  );
+  const all = Object.values(files).join("\n");
+  for (const other of [CONTROL.email, CONTROL.phone, CONTROL.name, "c101@crowd.test"]) expect(all).not.toContain(other);
+  expect(files["tables/raw.shop__orders.csv"]).toContain(`"'=HYPERLINK(""http://evil.test"")`);
+  expect(files["index.html"]).toMatch(/^<!doctype html>[^]*Zzyzx Canaryson[^]*<\/html>\n$/);
+  expect(files["index.html"]).not.toMatch(/<script|https?:\/\/(?!evil|shop)/);
+  const [proof] = verifyReceipts(await readReceipts(pipeline.pool, requestId));
+  expect(proof?.statement).toMatchObject({ receipt, kind: "access", rows: { "raw.shop__customers": 1 } });
+  const [taken] = await rowsOf("select action, actor from privacy.audit where action = 'archive.take' limit 1");
+  expect(taken).toEqual({ action: "archive.take", actor: "test" });
+
+  const portable = await ask("portability", CANARY.email);
+  const own = await openArchive(portable.requestId, portable.passphrase as string);
+  expect(Object.keys(own).filter((name) => name.startsWith("tables/") && !name.startsWith("tables/raw."))).toEqual([]);
+  // What nobody holds is said so, and makes nothing.
+  const stranger = await ask("access", "nobody@known.test");
+  const empty = await openArchive(stranger.requestId, stranger.passphrase as string);
+  expect(JSON.parse(empty["data.json"]!)).toMatchObject({ about: { identifiers: [] }, tables: [] });
+});
+
+test("an archive refuses rather than leave out a table that can't be traversed, and a wrong passphrase opens nothing", async () => {
+  const token = pipeline.vault.naming.token("email", "c107@crowd.test");
+  await rowsOf(`create schema if not exists marketing`);
+  await rowsOf(`create table marketing.letters as select '${token}'::text as whose`);
+  await rowsOf("grant usage on schema marketing to privacy; grant select on all tables in schema marketing to privacy");
+  await expect(ask("access", "c107@crowd.test")).rejects.toMatchObject({
+    cause: { cause: { message: expect.stringMatching(/marketing\.letters holds 1 row .* give it a foreign key/) } },
+  });
+  await rowsOf("drop schema marketing cascade");
+  const { requestId } = await ask("access", "c107@crowd.test");
+  await expect(openArchive(requestId, "00000-00000-00000-00000-00000")).rejects.toThrow(/password/i);
 });

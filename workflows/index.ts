@@ -5,6 +5,8 @@ export { applyIdentity } from "./apply-identity.ts";
 export { buildModels } from "./build-models.ts";
 export { eraseBatch } from "./erase-batch.ts";
 export { eraseSubject } from "./erase-subject.ts";
+export { expireArchive } from "./expire-archive.ts";
+export { grantAccess } from "./grant-access.ts";
 export { readmitSubject } from "./readmit-subject.ts";
 export { recheckErasure } from "./recheck-erasure.ts";
 export { checkHealth } from "./check-health.ts";

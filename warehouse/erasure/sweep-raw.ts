@@ -39,7 +39,9 @@ export async function sweepRaw(
   table: RawTable,
   dropped: readonly string[] | null,
 ): Promise<SweptRows> {
-  await findRows(client, table, dropped);
+  // Parents are told by what was taken out of them before.
+  const parents = "select record_key from privacy.stripped_records union all select record_key from ops.removed_records";
+  await findRows(client, table, dropped !== null, parents);
   const swept = { deleted: 0, stripped: 0, cut: 0, history: 0 };
   const relation = quoteName("raw", table.name);
   const isMine = "t.record_key in (select record_key from found where not is_anothers)";
@@ -73,8 +75,18 @@ export async function sweepRaw(
   return swept;
 }
 
-/** The table `found`: keys of the rows to change, and whether another person owns them. */
-async function findRows(client: pg.ClientBase, table: RawTable, dropped: readonly string[] | null): Promise<void> {
+/**
+ * Makes the table `found`: keys of a raw table's rows that are the people's of `erased_people` and `erased_tokens`, or
+ * carry an identifier of theirs while another person owns them.
+ * @param isKept whether the table's records are facts that outlive their person, which follow the record they refer to
+ * @param parents a select of the keys of records that were found to be theirs in other tables
+ */
+export async function findRows(
+  client: pg.ClientBase,
+  table: RawTable,
+  isKept: boolean,
+  parents: string,
+): Promise<void> {
   const relation = quoteName("raw", table.name);
   const { rows } = await client.query<{ has: boolean }>("select to_regclass('core.record_owners') is not null as has");
   const hasOwners = rows[0]?.has ?? false;
@@ -100,20 +112,20 @@ async function findRows(client: pg.ClientBase, table: RawTable, dropped: readonl
   }
   // What somebody else wrote about the record of an erased person is theirs.
   const isUnnamed =
-    dropped !== null || table.identifiers.length === 0
+    isKept || table.identifiers.length === 0
       ? "true"
       : `num_nonnulls(${table.identifiers.map((name) => `t.${quoteName(name)}`).join(", ")}) = 0`;
   for (const column of table.parents) {
     await client.query(
       `insert into found select t.record_key, false from ${relation} as t
-       where ${isUnnamed} and t.${quoteName(column)} in (
-         select record_key from privacy.stripped_records union all select record_key from ops.removed_records)
+       where ${isUnnamed} and t.${quoteName(column)} in (${parents})
        on conflict do nothing`,
     );
   }
 }
 
-function carries(table: RawTable): string {
+/** An SQL condition: a row `t` of the table carries an identifier of theirs. */
+export function carries(table: RawTable): string {
   const columns = [...table.identifiers.map((name) => quoteName(name)), "owner_token"];
   return `(${columns.map((name) => `t.${name} in (select token from erased_tokens)`).join(" or ")})`;
 }
