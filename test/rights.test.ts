@@ -200,7 +200,9 @@ test("access gives everything that is held, with where it came from, nothing of 
     [requestId],
   );
   expect(stored?.row).not.toContain(passphrase);
-  await expect(takeArchive(pipeline.pool, "00000000-0000-4000-8000-000000000000", "x").next()).rejects.toThrow();
+  await expect(takeArchive(pipeline.pool, "00000000-0000-4000-8000-000000000000", "x").next()).rejects.toThrow(
+    /no request of this id/,
+  );
   const files = await openArchive(requestId, passphrase as string);
   await expect(takeArchive(pipeline.pool, requestId, "test").next()).rejects.toThrow(/handed out once/);
 
