@@ -40,7 +40,8 @@ export async function sweepRaw(
   dropped: readonly string[] | null,
 ): Promise<SweptRows> {
   // Parents are told by what was taken out of them before.
-  const parents = "select record_key from privacy.stripped_records union all select record_key from ops.removed_records";
+  const parents =
+    "select record_key from privacy.stripped_records union all select record_key from ops.removed_records";
   await findRows(client, table, dropped !== null, parents);
   const swept = { deleted: 0, stripped: 0, cut: 0, history: 0 };
   const relation = quoteName("raw", table.name);
