@@ -49,7 +49,12 @@ beforeAll(async () => {
   commands = await createCommandLine();
   const crm = new URL(`${inject("postgresUrl")}/postgres`);
   crm.password = "wrong-password";
-  environment = { CRM_URL: crm.href, MIETTE_METRICS_PORT: String(await freePort()) };
+  environment = {
+    CRM_URL: crm.href,
+    MIETTE_METRICS_PORT: String(await freePort()),
+    // As on a bare checkout, the worker bundles its workflows itself.
+    MIETTE_WORKFLOW_BUNDLE: "",
+  };
   const whole = gzipSync(CUSTOMERS);
   await commands.write({
     "miette.yaml": PROJECT,

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { inject } from "vitest";
 import { PACKAGE_DIRECTORY } from "../config.ts";
 import { ownEnvironment } from "../stack/environment.ts";
 import { freePort } from "../stack/ports.ts";
@@ -43,6 +44,7 @@ export async function createCommandLine(): Promise<CommandLine> {
     MIETTE_PG_PORT: String(postgresPort),
     MIETTE_TEMPORAL_PORT: String(temporalPort),
     MIETTE_UI_PORT: String(uiPort),
+    MIETTE_WORKFLOW_BUNDLE: inject("workflowBundle"),
   };
 
   const miette: CommandLine["miette"] = async (args, environment = {}) => {

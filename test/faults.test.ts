@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Random } from "../demo/random.ts";
-import type { BuildReport } from "../domain/runs.ts";
+import type { BuildReport, RunReport } from "../domain/runs.ts";
 import { stackStatus, type ServiceStatus } from "../stack/stack.ts";
 import { openPool } from "../warehouse/database.ts";
 import { createCommandLine, succeeded, type CommandLine, type Ended } from "./command.ts";
@@ -16,16 +16,31 @@ const PATIENCE = IS_LONG ? 600_000 : 240_000;
 const HEARTBEAT_TIMEOUT = 20_000;
 
 interface Fault {
-  what: string;
   victim: "worker" | "Postgres" | "Temporal";
-  signal: "SIGKILL" | "SIGINT" | "SIGQUIT";
+  signal: NodeJS.Signals;
 }
-const FAULTS: Fault[] = [
-  { what: "a killed worker", victim: "worker", signal: "SIGKILL" },
-  { what: "a killed Postgres", victim: "Postgres", signal: "SIGKILL" },
-  { what: "a killed Temporal", victim: "Temporal", signal: "SIGKILL" },
-  { what: "a Postgres that is restarted in order", victim: "Postgres", signal: "SIGINT" },
-  { what: "a Postgres that is restarted at once", victim: "Postgres", signal: "SIGQUIT" },
+
+/** A run that is struck twice, while it lands and while it builds. */
+interface Round {
+  what: string;
+  landing: Fault;
+  building: Fault;
+}
+const killed = (victim: Fault["victim"]): Round => {
+  const fault: Fault = { victim, signal: "SIGKILL" };
+  return { what: `a killed ${victim}`, landing: fault, building: fault };
+};
+const restarted = (what: string, landing: NodeJS.Signals, building: NodeJS.Signals): Round => ({
+  what: `a Postgres that is restarted ${what}`,
+  landing: { victim: "Postgres", signal: landing },
+  building: { victim: "Postgres", signal: building },
+});
+const ROUNDS: Round[] = [
+  killed("worker"),
+  killed("Postgres"),
+  killed("Temporal"),
+  restarted("in order, then at once", "SIGINT", "SIGQUIT"),
+  ...(IS_LONG ? [restarted("at once, then in order", "SIGQUIT", "SIGINT")] : []),
 ];
 
 describe.each(SEEDS)("with seed %i", (seed) => {
@@ -45,13 +60,6 @@ describe.each(SEEDS)("with seed %i", (seed) => {
   }, PATIENCE);
 
   const landedSince = async (before: number) => (await count(pool, "select count(*) from ops.pages")) - before;
-  const expectRound = async (round: number): Promise<void> => {
-    expect(await readRaw(pool)).toEqual(rawAfter(round));
-    const again = jsonOf<object[]>(await commands.miette(["sync", "shop", "--json"]));
-    expect(again).toHaveLength(4);
-    for (const stream of again) expect(stream).toMatchObject({ read: 0, inserted: 0, updated: 0, deleted: 0 });
-  };
-
   test(
     "a worker that is paused past its heartbeat and resumed loses and doubles nothing: another has taken over",
     { timeout: PATIENCE },
@@ -61,17 +69,20 @@ describe.each(SEEDS)("with seed %i", (seed) => {
       await commands.write(dataOfRound(round));
       const before = await count(pool, "select count(*) from ops.pages");
       const pages = choose.int(1, 4);
-      const running = commands.miette(["sync", "shop", "--json"]);
+      const running = commands.miette(["sync", "shop"]);
       const worker = await serviceOf(commands.home, "worker");
       let other: ChildProcess | undefined;
       try {
         await momentOf(running, async () => ((await landedSince(before)) < pages ? null : true));
         process.kill(worker.pid, "SIGSTOP");
         other = await commands.startWorker();
-        await sleep(HEARTBEAT_TIMEOUT + choose.int(2_000, 10_000));
+        const paused = await landedSince(before);
+        const goesOn = async () => (await landedSince(before)) > paused;
+        await expect.poll(goesOn, { timeout: 3 * HEARTBEAT_TIMEOUT, message: "another goes on" }).toBe(true);
+        await sleep(choose.int(0, 2_000));
         process.kill(worker.pid, "SIGCONT");
         succeeded(await running);
-        await expectRound(round);
+        expect(await readRaw(pool)).toEqual(rawAfter(round));
         const restarts = (await serviceOf(commands.home, "worker")).restarts;
         expect(restarts, "the paused worker went on").toBe(worker.restarts);
       } finally {
@@ -81,46 +92,43 @@ describe.each(SEEDS)("with seed %i", (seed) => {
     },
   );
 
-  const faults = random.fork("order").shuffled(FAULTS);
-  describe.each(faults.map((fault, index) => ({ ...fault, round: index + 2 })))("$what", ({ round, ...fault }) => {
-    const choose = random.fork(fault.what);
-
-    test(`costs a sync of ${RECORDS} records nothing: none is lost or doubled`, { timeout: PATIENCE }, async () => {
+  const rounds = random.fork("order").shuffled(ROUNDS);
+  test.each(rounds.map((each, index) => [each.what, each, index + 2] as const))(
+    `%s costs a run of ${RECORDS} records nothing: none is lost or doubled, and the mart is what it gives undisturbed`,
+    { timeout: PATIENCE },
+    async (what, { landing, building }, round) => {
+      const choose = random.fork(what);
       await commands.write(dataOfRound(round));
       const before = await count(pool, "select count(*) from ops.pages");
       // Two pages of each large stream and one of the small make seven.
       const pages = choose.int(1, 5);
-      const running = commands.miette(["sync", "shop", "--json"]);
-      const landedBefore = await strike(fault, commands, running, choose.int(0, 100), async () => {
+      const running = commands.miette(["run", "--json"]);
+      const landedBefore = await strike(landing, commands, running, choose.int(0, 100), async () => {
         const now = await landedSince(before);
         return now < pages ? null : now;
       });
-      succeeded(await running);
+      const share = choose.between(0, 1);
+      await strike(building, commands, running, choose.int(0, 100), async () => {
+        const { all, done } = await readActiveBuild(pool);
+        return all > 0 && done >= Math.max(1, share * all) ? done : null;
+      });
       expect(await landedSince(before), "pages landed after the fault").toBeGreaterThan(landedBefore);
-      await expectRound(round);
-    });
+      expect(jsonOf<RunReport>(await running).build?.models.length).toBeGreaterThan(10);
+      expect(await readRaw(pool)).toEqual(rawAfter(round));
+      expect(await readMart(pool)).toEqual(martAfter(round));
 
-    // A restart is less than a kill; of builds it is tried in the long tests.
-    test.runIf(IS_LONG || fault.signal === "SIGKILL")(
-      "costs a build nothing: the mart is what an undisturbed one gives",
-      { timeout: PATIENCE },
-      async () => {
-        const share = choose.between(0, 1);
-        const running = commands.miette(["build", "--json"]);
-        await strike(fault, commands, running, choose.int(0, 100), async () => {
-          const { all, done } = await readActiveBuild(pool);
-          return all > 0 && done >= Math.max(1, share * all) ? done : null;
-        });
-        const report = jsonOf<BuildReport>(await running);
-        expect(report.models.length).toBeGreaterThan(10);
+      const again = jsonOf<RunReport>(await commands.miette(["run", "--json"]));
+      const streams = again.syncs.flatMap((sync) => sync.streams);
+      expect(streams).toHaveLength(4);
+      for (const stream of streams) expect(stream).toMatchObject({ rowsRead: 0, inserted: 0, updated: 0, deleted: 0 });
+      expect(again.build?.models).toEqual([]);
+    },
+  );
 
-        expect(await readMart(pool)).toEqual(martAfter(round));
-        const full = jsonOf<BuildReport>(await commands.miette(["build", "--full", "--json"]));
-        expect(full.models.length).toBeGreaterThanOrEqual(report.models.length);
-        expect(full).toMatchObject({ inserted: 0, updated: 0, deleted: 0 });
-        expect(jsonOf<BuildReport>(await commands.miette(["build", "--json"])).models).toEqual([]);
-      },
-    );
+  test("after all of these a full build has nothing to write", { timeout: PATIENCE }, async () => {
+    const full = jsonOf<BuildReport>(await commands.miette(["build", "--full", "--json"]));
+    expect(full.models.length).toBeGreaterThan(10);
+    expect(full).toMatchObject({ inserted: 0, updated: 0, deleted: 0 });
   });
 });
 
@@ -142,7 +150,7 @@ async function momentOf<T>(running: Promise<Ended>, moment: () => Promise<T | nu
  * @returns what `moment` gave right before the fault
  */
 async function strike<T>(
-  { victim, signal }: Omit<Fault, "what">,
+  { victim, signal }: Fault,
   { home }: CommandLine,
   running: Promise<Ended>,
   delay: number,

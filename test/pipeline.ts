@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Client, Connection } from "@temporalio/client";
-import { NativeConnection, Runtime, Worker, type WorkflowBundle, bundleWorkflowCode } from "@temporalio/worker";
+import { NativeConnection, Runtime, Worker } from "@temporalio/worker";
 import type { DataConverter } from "@temporalio/common";
 import type pg from "pg";
 import { pino, type Logger } from "pino";
@@ -20,7 +20,7 @@ import type { BuildInput, BuildReport, RunReport, SyncReport, SyncSourceInput } 
 import type { Project } from "../domain/project.ts";
 import { TRACING_MODULES, type Tracing } from "../telemetry/tracing.ts";
 import type { Vault } from "../warehouse/vault.ts";
-import { dataConverter, FAILURE_CONVERTER_PATH } from "../warehouse/data-converter.ts";
+import { dataConverter } from "../warehouse/data-converter.ts";
 import { openPools } from "../warehouse/database.ts";
 import { createTestDatabase } from "./database.ts";
 import { openTestVault, testKeys } from "./landing.ts";
@@ -54,7 +54,6 @@ export interface Pipeline {
 
 const silent = pino({ level: "silent" });
 let isSilent = false;
-let bundle: Promise<WorkflowBundle> | undefined;
 
 /** The SDK's runtime is one for the process, and takes its logger once. */
 function silenceWorkers(): void {
@@ -111,11 +110,6 @@ export async function openPipeline(
   const { address, namespace } = await createNamespace(servers?.temporalAddress);
   const connectors: Record<string, Source<never>> = { ...sources, ...options.connectors };
   const connectorSpecs = Object.fromEntries(Object.entries(connectors).map(([name, { spec }]) => [name, spec]));
-  bundle ??= bundleWorkflowCode({
-    workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts"),
-    failureConverterPath: FAILURE_CONVERTER_PATH,
-    ...(tracing ? { workflowInterceptorModules: TRACING_MODULES } : {}),
-  });
   const pools = openPools(database.url);
   const converter = dataConverter(pools.loader, vault);
   const connection = await NativeConnection.connect({ address });
@@ -125,9 +119,12 @@ export async function openPipeline(
     connection,
     namespace,
     taskQueue: TASK_QUEUE,
-    workflowBundle: await bundle,
+    ...(tracing
+      ? { workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts") }
+      : { workflowBundle: { codePath: inject("workflowBundle") } }),
     dataConverter: converter,
     interceptors: {
+      ...(tracing ? { workflowModules: TRACING_MODULES } : {}),
       activity: [...(tracing ? [tracing.activity] : []), loggedActivities(log), boundedAttempts, errorsAsCodes(log)],
     },
     ...(tracing ? { sinks: { ...tracing.sinks } } : {}),

@@ -5,9 +5,8 @@ import type { Payload } from "@temporalio/common";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { WorkflowFailedError } from "@temporalio/client";
 import { Worker } from "@temporalio/worker";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { applySchedules } from "../cli/schedules.ts";
-import { PACKAGE_DIRECTORY } from "../config.ts";
 import type { Project } from "../domain/project.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
 import { payloadsIn } from "./plaintext.ts";
@@ -80,7 +79,7 @@ test("a source that can't be read does not keep the others from landing, and the
 
 test("histories are sealed; opened, they hold ids, names and counts and no value of a record; they replay under today's code", async () => {
   const { client, dataConverter } = pipeline;
-  const bundle = { workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts"), dataConverter };
+  const bundle = { workflowBundle: { codePath: inject("workflowBundle") }, dataConverter };
   let replayed = 0;
   for await (const { workflowId, runId } of client.workflow.list({ query: "" })) {
     const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
