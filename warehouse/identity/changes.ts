@@ -48,6 +48,7 @@ export async function resolveChanges(context: ChangeContext): Promise<Record<str
     const people = recognisePeople(result.person, former);
     const resolution = { rules, records: within, blocked: isBlocked, result, people, former, isPart: true };
     const counts = await writeTables(context, resolution);
+    counts[RECORD_OWNERS.name]! += await touched.addFamiliar();
     counts[RECORD_OWNERS.name]! += await addOwnersOfChanges(context, contracts, touched.records);
     await touched.finish();
     return counts;

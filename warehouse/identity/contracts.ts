@@ -23,6 +23,8 @@ export interface ContractColumns {
   time: string | null;
   /** Whether its records refer to an order. */
   refersToOrder: boolean;
+  /** The columns whose change can change who is who, unquoted. */
+  telling: string[];
 }
 
 /** Reads which columns each contract has. */
@@ -41,14 +43,18 @@ export async function readContracts({
   return relations.map((relation, position) => {
     const columns = new Map(rows.filter((row) => row.position === position).map(({ name, type }) => [name, type]));
     const time = CONTRACTS[relation]!;
+    const hasTime = time !== null && columns.has(time);
+    const refersToOrder = columns.get("order_record_key") === "uuid";
+    const tokens = [...columns].flatMap(([name, type]) =>
+      type === "text" && (name === "customer_ref" || name.endsWith("_token")) ? [name] : [],
+    );
     return {
       relation,
       from: input(relation),
-      tokens: [...columns].flatMap(([name, type]) =>
-        type === "text" && (name === "customer_ref" || name.endsWith("_token")) ? [quoteName(name)] : [],
-      ),
-      time: time && columns.has(time) ? quoteName(time) : null,
-      refersToOrder: columns.get("order_record_key") === "uuid",
+      tokens: tokens.map((name) => quoteName(name)),
+      time: hasTime ? quoteName(time) : null,
+      refersToOrder,
+      telling: [...tokens, ...(hasTime ? [time] : []), ...(refersToOrder ? ["order_record_key"] : [])],
     };
   });
 }

@@ -2,6 +2,7 @@ import type { CanonicalRecords } from "../../identity/records.ts";
 import { quoteName } from "../database.ts";
 import type { ChangeContext } from "../models/relation.ts";
 import type { ContractColumns } from "./contracts.ts";
+import { FAMILIAR, findFamiliar } from "./familiar.ts";
 import { CONFLICTS, HIDDEN, IDENTIFIERS, MERGED_PEOPLE, MERGES, PEOPLE, RECORD_OWNERS } from "./tables.ts";
 
 /** Above this share of all records, and this many of them, a full computation is the cheaper one. */
@@ -44,9 +45,12 @@ export class Touched {
       create table ${this.loaded} (record_key uuid primary key);
       create table ${this.people} (customer_id uuid primary key);
       create table ${this.#identifiers} (token text primary key)`);
-    for (const { relation, tokens } of this.#contracts) {
-      const changed = changes(relation);
-      if (!changed) continue;
+    await findFamiliar(this.#context, this.#contracts);
+    for (const { relation, tokens, telling } of this.#contracts) {
+      const differing = changes(relation, telling);
+      if (!differing) continue;
+      const changed = `(select record_key from ${differing} as changed
+        where not exists (select from ${FAMILIAR} as familiar where familiar.record_key = changed.record_key))`;
       await client.query(
         `insert into ${this.records} select distinct record_key from ${changed} on conflict do nothing`,
       );
@@ -118,8 +122,12 @@ export class Touched {
     );
     await client.query(`analyze ${this.people}`);
     await client.query(
-      `insert into ${this.records} select record_key from ${owners}
-       where customer_id in (select customer_id from ${this.people}) on conflict do nothing`,
+      `with met as (
+         delete from ${FAMILIAR} where customer_id in (select customer_id from ${this.people}) returning record_key
+       )
+       insert into ${this.records} select record_key from met
+       union select record_key from ${owners} where customer_id in (select customer_id from ${this.people})
+       on conflict do nothing`,
     );
     await client.query(
       `insert into ${this.loaded} select record_key from ${this.records}
@@ -163,6 +171,17 @@ export class Touched {
     );
   }
 
+  /** Gives the familiar records to the people whose they are; returns how many. */
+  async addFamiliar(): Promise<number> {
+    const { client, output } = this.#context;
+    const { rowCount } = await client.query(
+      `with familiar as (insert into ${this.records} select record_key from ${FAMILIAR} returning record_key)
+       insert into ${output(RECORD_OWNERS.name)} (record_key, customer_id)
+       select record_key, customer_id from ${FAMILIAR} join familiar using (record_key)`,
+    );
+    return rowCount ?? 0;
+  }
+
   /** Names the published rows that may be others now. */
   async finish(): Promise<void> {
     const { client, output, touched } = this.#context;
@@ -185,7 +204,7 @@ export class Touched {
       );
     await keys(HIDDEN, `record_key in (select record_key from ${this.records})`);
     for (const table of [MERGED_PEOPLE, MERGES, CONFLICTS]) await keys(table, isTouched);
-    await client.query(`drop table ${this.loaded}`);
+    await client.query(`drop table ${this.loaded}, ${FAMILIAR}`);
   }
 
   #published(relation: string): string {

@@ -71,8 +71,9 @@ export interface ChangeContext extends ComputeContext {
   /**
    * A relation with the key (of a contract: `record_key`) of the input's rows that came, changed or went since the last
    * publish, quoted; of a table of `ops`, the table itself if it changed. Null if nothing did.
+   * @param columns of the rows that changed, those alone that did in one of these
    */
-  changes(relation: string): string | null;
+  changes(relation: string, columns?: readonly string[]): string | null;
   /** Where to create the touched keys of an output, quoted. */
   touched(relation: string): string;
 }

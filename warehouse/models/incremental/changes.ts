@@ -72,7 +72,7 @@ export async function isTouched(
 }
 
 /** Rows are compared as they are stored, as publishing does; a row that is new or gone differs from none. */
-function differs(sides: [string, string], columns: readonly string[]): string {
+export function differs(sides: [string, string], columns: readonly string[]): string {
   const isOneSided = `(${sides[0]} is null) <> (${sides[1]} is null)`;
   if (!columns.length) return isOneSided;
   const row = (side: string) => `row(${columns.map((name) => `(${side}).${quoteName(name)}`).join(", ")})::record`;

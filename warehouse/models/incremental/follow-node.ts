@@ -5,6 +5,7 @@ import type { RelationSpec } from "../relation.ts";
 import { statementError } from "../sql-errors.ts";
 import type { NodeStep } from "../steps.ts";
 import type { Replaced } from "./apply.ts";
+import { differs } from "./changes.ts";
 import { changesOf, isUnknown, type Run } from "./run.ts";
 
 /** Lets a node compute what has changed of its inputs; false where it has to compute all. */
@@ -27,7 +28,7 @@ export async function followNode(run: Run, step: NodeStep): Promise<boolean> {
       output: (relation) => own(relation, quoteRelation(buildName(relation))),
       touched: (relation) => own(relation, touchedName(relation)),
       published: (relation) => (run.published.has(relation) ? quoteRelation(relation) : null),
-      changes: (relation) => changedKeys(run, step, relation),
+      changes: (relation, columns) => changedKeys(run, step, relation, columns),
       rules: graph.settings.identity,
     });
     if (!counts) {
@@ -44,13 +45,14 @@ export async function followNode(run: Run, step: NodeStep): Promise<boolean> {
   }
 }
 
-function changedKeys(run: Run, step: NodeStep, relation: string): string | null {
+function changedKeys(run: Run, step: NodeStep, relation: string, columns?: readonly string[]): string | null {
   const spec = run.graph.specs.get(relation);
   if (!spec) return isUnknown(run, step, relation) ? quoteRelation(relation) : null;
   const changes = changesOf(run, relation);
   if (!changes) return null;
   const key = spec.key.map((name) => quoteName(name));
-  return `(select ${key.map((name) => `coalesce((new).${name}, (old).${name}) as ${name}`).join(", ")} from ${changes.table})`;
+  return `(select ${key.map((name) => `coalesce((new).${name}, (old).${name}) as ${name}`).join(", ")} from ${changes.table}
+    ${columns ? `where ${differs(["old", "new"], columns)}` : ""})`;
 }
 
 /** The rows that a node has named as touched. */
