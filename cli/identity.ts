@@ -6,9 +6,11 @@ import type { BuildReport, IdentityApplication, IdentityPlan, RulesDecision } fr
 import { findBlocked } from "../warehouse/blocked.ts";
 import { readCustomerGraph } from "../warehouse/identity/customer-graph.ts";
 import { areDecisionsBuilt, decideMerge, decideSplit } from "../warehouse/identity/decide.ts";
+import { readHeldRules } from "../warehouse/identity/rules.ts";
 import { explainCustomer, findCustomer, readConflicts } from "../warehouse/identity/explain.ts";
 import { planIdentity } from "../warehouse/identity/plan.ts";
 import { explainAttribute } from "../warehouse/identity/survivorship.ts";
+import { sensitiveColumns } from "../warehouse/models/sensitive.ts";
 import { actor } from "./actor.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions, type Session } from "./session.ts";
@@ -103,8 +105,15 @@ export function registerIdentity(program: Command): void {
       withIdentity(command, apply ?? false, async (session) => {
         const { pool, vault, project } = session;
         const plan = await planIdentity(pool, project.identity, await findBlocked(pool, vault, project.identity));
-        if (session.json) console.log(JSON.stringify(plan));
+        const held = await readHeldRules(pool, project.identity);
+        if (session.json) console.log(JSON.stringify({ ...plan, held }));
         else printPlan(plan);
+        if (held && !session.json) {
+          const state = held.status === "waiting" ? "wait for approval" : "were refused";
+          console.log(
+            `These rules ${state} (asked for at ${held.requestedAt} by ${held.requestedBy}); builds go by those before.`,
+          );
+        }
         if (!apply) return;
         await session.client.workflow.start("applyIdentity", {
           workflowId: IDENTITY_WORKFLOW_ID,
@@ -187,15 +196,21 @@ export function registerIdentity(program: Command): void {
 }
 
 async function printAttribute(session: Session, customer: string, attribute: string): Promise<void> {
-  const { customerId, rule, records } = await explainAttribute(session.pool, customer, attribute);
-  if (session.json) return console.log(JSON.stringify({ customerId, rule, records }));
+  const { steps } = await session.graph();
+  const columns = sensitiveColumns(
+    session.project.sources.flatMap(({ streams }) => streams),
+    steps,
+  ).get("core.customer_records");
+  const sensitive = columns?.get(attribute) ?? null;
+  const { customerId, rule, records } = await explainAttribute(session.pool, customer, attribute, sensitive);
+  if (session.json) return console.log(JSON.stringify({ customerId, rule, sensitive, records }));
   console.log(
     `${attribute} of customer ${customerId}, by ${[rule.by, rule.sources.join(", ")].filter(Boolean).join(": ")}`,
   );
   printRows(
     records.map(({ value, source, recordKey, registeredAt, records: count }, index) => ({
       won: index === 0 ? "won" : "",
-      value,
+      value: value ?? `(${sensitive?.replace("_", " ")}: not shown)`,
       source,
       registered: registeredAt,
       "records with it": count,

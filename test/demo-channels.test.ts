@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DAY_MS } from "../demo/calendar.ts";
+import { TEST_EMAILS } from "../demo/events.ts";
 import type { OrderTruth } from "../demo/truth.ts";
 import { openDemo } from "./demo.ts";
 
@@ -81,5 +82,65 @@ describe("the demo store's channels", () => {
          where not exists (select from mart.dim_campaigns as campaigns where campaigns.campaign = spend.campaign)`,
       ),
     ).toEqual([{ unknown: 0 }]);
+  });
+});
+
+describe("the demo store's people who are easily mistaken", () => {
+  const customersOf = async (kind: string, values: readonly string[]): Promise<Map<string, string | null>> => {
+    const { naming } = demo.pipeline.vault;
+    const { rows: found } = await demo.pipeline.pool.query<{ token: string; id: string | null }>(
+      `select token, nullif(customer_id, ops.nobody()) as id from core.identifiers where token = any($1)`,
+      [values.map((value) => naming.token(kind, value))],
+    );
+    const ids = new Map(found.map(({ token, id }) => [token, id]));
+    return new Map(values.map((value) => [value, ids.get(naming.token(kind, value)) ?? null]));
+  };
+
+  test("each have an id of their own, families with one tablet too; the tablet of a large family is nobody's", async () => {
+    const { people, truth } = demo.store;
+    const known = await customersOf(
+      "customer_id",
+      people.map(({ customer }) => String(customer)),
+    );
+    expect(new Set(known.values()).size).toBe(people.length);
+    expect([...known.values()]).not.toContain(null);
+
+    const tablets = await customersOf(
+      "device_id",
+      truth.identity.households.map(({ tablet }) => tablet),
+    );
+    for (const { tablet, customer_ids: members, is_shared: isShared } of truth.identity.households) {
+      const owner = tablets.get(tablet);
+      if (isShared) expect(owner).toBeNull();
+      else expect(members.map((member) => known.get(String(member)))).toContain(owner);
+    }
+    expect(truth.identity.households.filter((household) => household.is_shared)).toHaveLength(6);
+  });
+
+  test("are one with both of their addresses, wherever these were left", async () => {
+    const two = demo.store.people.filter(({ emails, secondAddress }) => secondAddress !== null && emails.length === 2);
+    expect(two.length).toBeGreaterThan(100);
+    const known = await customersOf(
+      "customer_id",
+      two.map(({ customer }) => String(customer)),
+    );
+    const addresses = await customersOf(
+      "email",
+      two.flatMap(({ emails }) => emails),
+    );
+    const apart = two.filter(({ customer, emails }) =>
+      emails.some((email) => addresses.get(email) !== known.get(String(customer))),
+    );
+    expect(apart).toEqual([]);
+  });
+
+  test("are not the test accounts and placeholders, which are blocked and nobody's", async () => {
+    const { naming } = demo.pipeline.vault;
+    const blocked = [...TEST_EMAILS.map((email) => email.toLowerCase()), "noreply@elektra.example"];
+    const { rows: found } = await demo.pipeline.pool.query(
+      `select distinct is_blocked, customer_id = ops.nobody() as is_nobodys from core.identifiers where token = any($1)`,
+      [blocked.map((email) => naming.token("email", email))],
+    );
+    expect(found).toEqual([{ is_blocked: true, is_nobodys: true }]);
   });
 });

@@ -9,7 +9,7 @@ import { readCustomerGraph } from "../warehouse/identity/customer-graph.ts";
 import { areDecisionsBuilt, decideMerge, decideSplit } from "../warehouse/identity/decide.ts";
 import { explainCustomer, findCustomer, readConflicts } from "../warehouse/identity/explain.ts";
 import { planIdentity } from "../warehouse/identity/plan.ts";
-import { requestApproval } from "../warehouse/identity/rules.ts";
+import { readHeldRules, requestApproval } from "../warehouse/identity/rules.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
 
 const ACTOR = "os:test";
@@ -189,6 +189,12 @@ test("changed rules are shown before they move anybody, and wait for an approval
   });
   expect(plan.recordsMoved).toBeGreaterThan(0);
   expect(plan.moves.reduce((sum, { orders }) => sum + orders, 0)).toBe(plan.ordersMoved);
+  // What moves is the orders of those who would not keep their id.
+  const { rows: moved } = await pipeline.pool.query(
+    "select sum(amount)::text as revenue from mart.fct_orders where customer_id = any($1)",
+    [plan.moves.map(({ from }) => from)],
+  );
+  expect(plan.revenueMoved).toBe(moved[0].revenue ?? "0");
 
   const apply = async (isApproved: boolean) => {
     const handle = await pipeline.client.workflow.start("applyIdentity", {
@@ -206,13 +212,16 @@ test("changed rules are shown before they move anybody, and wait for an approval
       .toBe(1);
     await pipeline.build();
     expect(await mart()).toEqual(published);
+    expect(await readHeldRules(pipeline.pool, await rules())).toMatchObject({ status: "waiting", requestedBy: ACTOR });
     await handle.signal(DECIDE_RULES_SIGNAL, { isApproved, actor: ACTOR });
     expect(await handle.result()).toMatchObject({ isApproved });
   };
   await apply(false);
   await pipeline.build();
+  expect(await readHeldRules(pipeline.pool, await rules())).toMatchObject({ status: "refused" });
   expect(await mart()).toEqual(published);
   await apply(true);
+  expect(await readHeldRules(pipeline.pool, await rules())).toBeNull();
   await pipeline.client.workflow.getHandle(BUILD_WORKFLOW_ID).result();
   expect((await readConflicts(pipeline.pool, 10)).conflicts).toEqual([]);
   const { rows } = await pipeline.pool.query("select from core.people where anchor_token is not null");

@@ -95,6 +95,29 @@ describe.skipIf(!HAS_SHARED_DATA)("channels of real data through the whole pipel
       });
       expect(pages.rows).toBe(43);
 
+      // Its stitching ends at the browser's id, which all its sessions share: one person each, and no two of them one.
+      const owners = await rows(
+        `select to_char(ended_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS') as ended_at, landing_page, customer_id
+         from mart.fct_sessions where customer_id <> ops.nobody()`,
+      );
+      const ownerOf = new Map(
+        owners.map((each) => [`${each.ended_at} ${each.landing_page}`, each.customer_id as string]),
+      );
+      const stitched = told.filter((row) => row["domain_userid"] !== "");
+      const pairs = new Set(
+        stitched.map((row) =>
+          [
+            row["domain_userid"],
+            row["stitched_user_id"],
+            ownerOf.get(`${row["end_tstamp"]} ${row["first_page_url"]}`),
+          ].join("|"),
+        ),
+      );
+      const browsers = new Set(stitched.map((row) => row["domain_userid"]));
+      expect(pairs.size).toBe(browsers.size);
+      expect(new Set([...pairs].map((pair) => pair.split("|")[2])).size).toBe(browsers.size);
+      expect([...pairs].filter((pair) => pair.endsWith("|"))).toEqual([]);
+
       const users = await rows(
         `select count(*)::int as sessions
          from mart.fct_sessions as sessions

@@ -69,7 +69,7 @@ async function expectExplained(): Promise<void> {
   expect(customers.length).toBeGreaterThan(1);
   for (const { customer_id: id, ...attributes } of customers) {
     for (const [attribute, value] of Object.entries(attributes as Record<string, string | number | null>)) {
-      const { records } = await explainAttribute(database.pool, id, attribute);
+      const { records } = await explainAttribute(database.pool, id, attribute, null);
       expect(records[0]?.value ?? null).toBe(value === null ? null : String(value));
     }
   }
@@ -110,7 +110,7 @@ test("each attribute has its own rule, and why tells the rule, the records and w
   const [{ customer_id: anna }] = (await query("select customer_id from core.identifiers where token = $1", [
     email("anna"),
   ])) as [{ customer_id: string }];
-  const { rule, records } = await explainAttribute(database.pool, anna, "country");
+  const { rule, records } = await explainAttribute(database.pool, anna, "country", null);
   expect(rule).toEqual({ attribute: "country", by: "most_frequent", sources: [] });
   expect(
     records.map(({ value, source, registeredAt, records: count }) => [value, source, registeredAt, count]),
@@ -119,7 +119,9 @@ test("each attribute has its own rule, and why tells the rule, the records and w
     ["FR", "shop", "2026-01-01 10:00:00+00", 2],
     ["DE", "newsletter", "2026-01-03 10:00:00+00", 1],
   ]);
-  await expect(explainAttribute(database.pool, anna, "email_token")).rejects.toThrow(
+  const hidden = await explainAttribute(database.pool, anna, "country", "ethnicity");
+  expect(hidden.records).toEqual(records.map((record) => ({ ...record, value: null })));
+  await expect(explainAttribute(database.pool, anna, "email_token", null)).rejects.toThrow(
     "email_token is no attribute that records decide; write one of country, birth_year.",
   );
 });

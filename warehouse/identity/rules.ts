@@ -9,17 +9,34 @@ import { planIdentity } from "./plan.ts";
 
 const NOTE = "identity rules";
 
+/** Rules of the project that builds do not go by: they wait for an approval, or were refused. */
+export interface HeldRules {
+  status: "waiting" | "refused";
+  former: IdentityRules;
+  requestedBy: string;
+  /** ISO 8601. */
+  requestedAt: string;
+}
+
+/** Whether these very rules are held back; null where builds go by them. */
+export async function readHeldRules(pool: Pool, rules: IdentityRules): Promise<HeldRules | null> {
+  const { rows } = await pool.query<Omit<HeldRules, "status"> & { status: string }>(
+    `select status, former_rules as former, requested_by as "requestedBy",
+       to_char(requested_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "requestedAt"
+     from ops.identity_plans where rules = $1::jsonb order by requested_at desc limit 1`,
+    [JSON.stringify(rules)],
+  );
+  const [last] = rows;
+  if (!last || last.status === "approved") return null;
+  return { ...last, status: last.status === "waiting" ? "waiting" : "refused" };
+}
+
 /**
  * The rules that builds go by: the project's, unless somebody has asked to have these very rules approved and nobody
  * has approved them; then those before.
  */
 export async function rulesInForce(pool: Pool, rules: IdentityRules): Promise<IdentityRules> {
-  const { rows } = await pool.query<{ status: string; former: IdentityRules }>(
-    `select status, former_rules as former from ops.identity_plans where rules = $1::jsonb
-     order by requested_at desc limit 1`,
-    [JSON.stringify(rules)],
-  );
-  return rows[0] && rows[0].status !== "approved" ? rows[0].former : rules;
+  return (await readHeldRules(pool, rules))?.former ?? rules;
 }
 
 /** Notes the rules that a build goes by, for the plan of a later change. */

@@ -20,7 +20,7 @@ export function checkSensitive(
   checks: readonly Check[],
   errors: UserError[],
 ): void {
-  const sensitive = rawColumns(streams);
+  const sensitive = sensitiveColumns(streams, steps);
   if (sensitive.size === 0) return;
   const check = (statement: Statement, inputs: readonly string[], purpose: string | null): void => {
     if (purpose === null) errors.push(...readings(statement, inputs, sensitive));
@@ -34,7 +34,6 @@ export function checkSensitive(
         select.purpose,
       );
     }
-    passOn(step, sensitive);
   }
   for (const { statement, readings: read, purpose } of checks) {
     check(
@@ -43,6 +42,16 @@ export function checkSensitive(
       purpose,
     );
   }
+}
+
+/**
+ * The columns that tell of a special category: those of the streams, and those that steps have made of them.
+ * @param steps in the order in which they are built
+ */
+export function sensitiveColumns(streams: readonly Stream[], steps: readonly Step[]): SensitiveColumns {
+  const sensitive = rawColumns(streams);
+  if (sensitive.size > 0) for (const step of steps) passOn(step, sensitive);
+  return sensitive;
 }
 
 function rawColumns(streams: readonly Stream[]): SensitiveColumns {
