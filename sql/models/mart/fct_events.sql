@@ -1,6 +1,6 @@
 -- One row per event: something that a customer or visitor did.
 -- key: event_id
--- follows: core.events by event_id; core.record_owners by event_id from record_key; mart.dim_products by product_id
+-- follows: core.events by event_id; core.record_owners by event_id from record_key; mart.dim_products by product_ref
 -- follows: core.restricted_records by event_id from record_key
 -- foreign key: customer_id -> core.people
 -- foreign key: product_id -> mart.dim_products

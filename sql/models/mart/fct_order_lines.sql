@@ -1,6 +1,6 @@
 -- One row per line of an order, in the reporting currency; a line waits until its order is there.
 -- key: order_line_id
--- follows: core.order_lines by order_line_id; mart.fct_orders by order_id; mart.dim_products by product_id
+-- follows: core.order_lines by order_line_id; mart.fct_orders by order_id; mart.dim_products by product_ref
 -- follows: core.daily_rates by source_currency, order_date from currency, valid_on
 -- foreign key: order_id -> mart.fct_orders
 -- foreign key: customer_id -> core.people

@@ -2,7 +2,7 @@
 -- key: review_id
 -- follows: core.reviews by review_id; core.record_owners by review_id from record_key
 -- follows: core.restricted_records by review_id from record_key
--- follows: mart.fct_orders by order_id; mart.dim_products by product_id
+-- follows: mart.fct_orders by order_record_key from order_id; mart.dim_products by product_ref
 -- foreign key: customer_id -> core.people
 -- foreign key: order_id -> mart.fct_orders
 -- foreign key: product_id -> mart.dim_products
@@ -11,6 +11,7 @@
 -- column source: the source that the review came from
 -- column customer_id: who wrote it; ops.nobody() where that is not known
 -- column order_id: the order it is about; null where none is named or the order is not there
+-- column order_record_key: the order that the review says it is of, whether that is known or not
 -- column review_date: the day of the review in the project's time zone
 -- column product_id: the product it is about; null where none is or no product of that reference is known
 select
@@ -18,6 +19,7 @@ select
     reviews.source,
     coalesce(owners.customer_id, ops.nobody()) as customer_id,
     orders.order_id,
+    reviews.order_record_key,
     products.product_id,
     reviews.product_ref,
     reviews.rating,

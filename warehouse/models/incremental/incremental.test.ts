@@ -167,6 +167,27 @@ async function openShop(): Promise<void> {
   );
 }
 
+/** What facts refer to goes, and they stay: a product with an event, a line and a review; then the order of the review. */
+const left = (...[stream, a, b]: [Stream, number, number]): Change => ({
+  kind: "put",
+  stream,
+  id: 0,
+  a,
+  b,
+  c: 1,
+  day: 1,
+});
+const LEFT_BEHIND: [Change[], Change[][]] = [
+  [
+    left("products", 2, 0),
+    left("orders", 0, 0),
+    left("order_lines", 0, 2),
+    left("events", 2, 0),
+    left("reviews", 0, 2),
+  ],
+  [[{ kind: "remove", stream: "products", id: 0 }], [{ kind: "delete", stream: "orders", id: 0 }]],
+];
+
 test("builds of what has changed end in the mart of a full build, and a further build finds nothing to do", async () => {
   await fc.assert(
     fc.asyncProperty(changes, fc.array(changes, { minLength: 1, maxLength: 4 }), async (first, later) => {
@@ -185,6 +206,6 @@ test("builds of what has changed end in the mart of a full build, and a further 
       );
       expect(changed.map(({ relation }) => relation)).toEqual([]);
     }),
-    { numRuns: process.env["MIETTE_TEST_LONG"] ? 200 : 3, endOnFailure: true },
+    { numRuns: process.env["MIETTE_TEST_LONG"] ? 200 : 3, endOnFailure: true, examples: [LEFT_BEHIND] },
   );
 }, 1_800_000);
