@@ -24,7 +24,7 @@ import { Vault } from "./warehouse/vault.ts";
 /** The Temporal worker of one project: reads where its servers are from the environment, and runs until it is told to stop. */
 const settings = loadSettings();
 const log = pino({ name: "worker", level: settings.logLevel });
-keepCrashesQuiet(log);
+keepCrashesQuiet(log, [...process.execArgv, settings.nodeOptions]);
 if (!settings.databaseUrl || !settings.temporalAddress) {
   throw new Error("the worker needs DATABASE_URL and TEMPORAL_ADDRESS; npm start sets them for the embedded servers");
 }

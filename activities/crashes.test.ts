@@ -9,18 +9,22 @@ import { PACKAGE_DIRECTORY } from "../config.ts";
 const CANARY = "canary-7f3a@victim.test";
 
 /** Runs a script that crashes, with everything switched on by which Node would write about it. */
-async function crash(script: string): Promise<{ said: string; code: number | undefined; files: string[] }> {
+async function crash(
+  script: string,
+  switchedOn: string[] = [],
+): Promise<{ said: string; code: number | undefined; files: string[] }> {
   const folder = await mkdtemp(join(tmpdir(), "miette-crash-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const source = `import { pino } from "pino";
     import { keepCrashesQuiet } from "./activities/crashes.ts";
     import { UserError } from "./domain/errors.ts";
-    keepCrashesQuiet(pino());
+    keepCrashesQuiet(pino(), process.execArgv);
     ${script}`;
   const options = [
     "--report-on-fatalerror",
     "--report-uncaught-exception",
     `--report-directory=${folder}`,
+    ...switchedOn,
     "--import",
     "tsx",
     "--input-type=module",
@@ -53,4 +57,15 @@ test("what a person has to mend is said as it stands", async () => {
   const { said, code } = await crash(`throw new UserError("the key file is missing")`);
   expect(code).toBe(1);
   expect(said).toContain("the key file is missing");
+});
+
+test("a core dump holds no memory, and Node is not let to write its heap to disk", async () => {
+  const { said } = await crash(
+    `import { readFileSync } from "node:fs"; console.log("filter " + readFileSync("/proc/self/coredump_filter", "utf8"))`,
+  );
+  if (process.platform === "linux") expect(said).toMatch(/^filter 0+$/m);
+  const asked = await crash("console.log('it runs')", ["--heapsnapshot-signal=SIGUSR2"]);
+  expect(asked.code).not.toBe(0);
+  expect(asked.said).toContain("--heapsnapshot-signal would write records and keys to disk");
+  expect(asked.said).not.toContain("it runs");
 });

@@ -45,8 +45,14 @@ export function printTable(head: string[], rows: unknown[][]): void {
   console.log(table.toString());
 }
 
+/** Control characters but line breaks and tabs, and those that turn the order of letters round. */
+// oxlint-disable-next-line no-control-regex
+const OTHER_CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
 function cell(value: unknown): string {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return value.toLocaleString("en-US", { maximumFractionDigits: 6 });
-  return typeof value === "string" ? value : JSON.stringify(value);
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  // A value may come from anybody's link: none of it may move the cursor, set a title or write to the clipboard.
+  return text.replace(OTHER_CONTROL, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

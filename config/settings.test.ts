@@ -28,6 +28,7 @@ describe("settings", () => {
       keyGenerations: null,
       kmsProgram: null,
       workflowBundle: null,
+      nodeOptions: "",
       workerVersion: null,
     });
   });

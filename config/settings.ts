@@ -37,6 +37,8 @@ export interface Settings {
   tracesEndpoint: string | null;
   /** Absolute path of a bundle of the workflows made by `npm run bundle`; null: the worker bundles them as it starts. */
   workflowBundle: string | null;
+  /** What Node itself was told by NODE_OPTIONS. */
+  nodeOptions: string;
   /** The version as which a worker registers with Temporal's worker deployments; null: unversioned. */
   workerVersion: { deploymentName: string; buildId: string } | null;
 }
@@ -128,6 +130,7 @@ export function readSettings(env: Environment, packageDirectory: string): Settin
       (text) => (/^https?:\/\//.test(text) && URL.canParse(text) ? text : null),
       "an http or https URL, as in http://127.0.0.1:4318",
     ),
+    nodeOptions: env.NODE_OPTIONS ?? "",
     workflowBundle: env.MIETTE_WORKFLOW_BUNDLE ? resolve(env.MIETTE_WORKFLOW_BUNDLE) : null,
     workerVersion: null,
   };

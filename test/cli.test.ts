@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { chmod, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
@@ -88,6 +88,7 @@ test("the worker serves its metrics with the SDK's, by source and stream, and wr
   expect(text).toMatch(/^temporal_\w+/m);
   expect(text).not.toContain("person.1@example.org");
 
+  expect(text).not.toMatch(/person\.\d|example\.org|@/);
   const lines = (await readFile(join(commands.home, "logs/worker.log"), "utf8")).trim().split("\n");
   expect(lines.map((line) => JSON.parse(line) as object)).toContainEqual(
     expect.objectContaining({ activity: "syncUnit", source: "shop", streams: ["customers"], msg: "done" }),
@@ -191,4 +192,16 @@ test("one command right after another finds the servers of a home free", async (
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(JSON.parse(stdout)).toEqual({ columns: ["b"], rows: [["\\xbeef"]] });
   }
+});
+
+test("a key file that others can read stops every command with one sentence that has none of the key", async () => {
+  const file = join(commands.home, "keys/generation-1.key");
+  const [, secret] = (await readFile(file, "utf8")).split("\n") as [string, string];
+  await chmod(file, 0o644);
+  const { code, stdout, stderr } = await commands.miette(["keys", "status"], environment);
+  await chmod(file, 0o400);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+  expect(stderr).toContain("chmod 0400");
+  for (let at = 0; at + 8 <= secret.length; at += 4) expect(stderr).not.toContain(secret.slice(at, at + 8));
 });

@@ -2,16 +2,21 @@ import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { Writable } from "node:stream";
+import type pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { KeyRotationReport } from "../domain/runs.ts";
 import { TASK_QUEUE } from "../domain/ids.ts";
+import { dataConverter } from "../warehouse/data-converter.ts";
 import { quoteName } from "../warehouse/database.ts";
+import { exportRelation } from "../warehouse/export-relation.ts";
+import { listQuarantine } from "../warehouse/landing/quarantine.ts";
 import { keyStatus } from "../warehouse/rotation.ts";
 import { recordOpening, requireCustomer, revealCustomer, tokensOf } from "../warehouse/reveal.ts";
 import { Vault } from "../warehouse/vault.ts";
 import { testKeys } from "./landing.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
-import { dumpTables, findValues } from "./plaintext.ts";
+import { dumpTables, findValues, payloadsIn } from "./plaintext.ts";
 
 /** Strings that nothing else in the cluster holds. */
 const mark = randomBytes(4).toString("hex");
@@ -21,6 +26,7 @@ const CANARY = {
   name: `Zzyzx Canaryson ${mark}`,
   street: `Canary Row ${mark}`,
   secret: `undeclared-${mark}`,
+  iban: "DE89370400440532013000",
 };
 const CONTROL = { email: `control-${mark}@mail.example`, name: `Control ${mark}` };
 
@@ -53,6 +59,7 @@ properties:
   phone: { type: string, personal: phone, identifier: phone }
   name: ${nameField}
   street: { type: string, personal: address }
+  iban: { type: string, personal: payment, keep: [country] }
   referrer: { type: string }
   age: { type: integer }
 `,
@@ -109,6 +116,8 @@ async function findOnDisk({ pool }: Pipeline, values: string[]): Promise<string[
 }
 
 const plain = [CANARY.email, CANARY.name, CANARY.street, CANARY.secret, encodeURIComponent(CANARY.email)];
+/** E-mail addresses, phone numbers, tokens, account numbers. */
+const CONTACT = "[^ ]@[^ ]+\\.[a-z]{2}|\\+[0-9]{8,}|[a-z]_[0-9a-f]{32}|\\m[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}\\M";
 
 test("after everything has run, no plain value of a person is in any table or file of the warehouse", async () => {
   const report = await pipeline.run();
@@ -136,10 +145,20 @@ test("the same search finds a name that the schema leaves open", async () => {
   }
 });
 
-test("as analyst, no column of the mart holds an e-mail address or a phone number", async () => {
+async function asAnalyst(work: (client: pg.PoolClient) => Promise<void>): Promise<void> {
   const client = await pipeline.pool.connect();
   try {
     await client.query("begin; set local role analyst");
+    await work(client);
+  } finally {
+    await client.query("rollback");
+    client.release();
+  }
+}
+
+test("as analyst, no column and no statistic holds an e-mail address, a phone number, an account number or a token", async () => {
+  await pipeline.pool.query("analyze");
+  await asAnalyst(async (client) => {
     const { rows: columns } = await client.query<{ schema: string; name: string; column: string }>(
       `select table_schema as schema, table_name as name, column_name as column from information_schema.columns
        where table_schema not in ('pg_catalog', 'information_schema')`,
@@ -148,14 +167,99 @@ test("as analyst, no column of the mart holds an e-mail address or a phone numbe
     expect(new Set(columns.map(({ schema }) => schema))).toEqual(new Set(["mart", "ops"]));
     for (const { schema, name, column } of columns) {
       const { rowCount } = await client.query(
-        `select from ${quoteName(schema, name)} where ${quoteName(column)}::text ~ '[^ ]@[^ ]+\\.[a-z]{2}|\\+[0-9]{8,}|[a-z]_[0-9a-f]{32}' limit 1`,
+        `select from ${quoteName(schema, name)} where ${quoteName(column)}::text ~ $1 limit 1`,
+        [CONTACT],
       );
       expect(rowCount, `${schema}.${name}.${column}`).toBe(0);
     }
-  } finally {
-    await client.query("rollback");
-    client.release();
+    const { rows: statistics } = await client.query(
+      "select * from pg_stats where schemaname not in ('pg_catalog', 'information_schema') and row_to_json(pg_stats)::text ~ $1",
+      [CONTACT],
+    );
+    expect(statistics).toEqual([]);
+    const { rows: others } = await client.query(
+      "select row_to_json(activity)::text as line from pg_stat_activity as activity",
+    );
+    for (const { line } of others) expect(line).not.toMatch(/[^ "]@[a-z]+\.[a-z]{2}/);
+  });
+});
+
+test("as analyst, no error, plan or key tells whether somebody is known", async () => {
+  const { naming } = pipeline.vault;
+  const probes = (email: string): string[] => {
+    const token = naming.token("email", email);
+    return [
+      `select '${email}'::text::integer from mart.dim_customers`,
+      `select email::integer from mart.dim_customers where email = '${email}'`,
+      `select 1 / (select count(*) from vault.identifiers where token = '${token}')`,
+      `explain analyze select from vault.identifiers where token = '${token}'`,
+      `insert into vault.identifiers (token, kind, generation, wrapped_key, sealed) values ('${token}', 'email', 1, '', '')`,
+      `insert into mart.dim_customers select * from mart.dim_customers`,
+      `update mart.dim_customers set customer_id = customer_id`,
+      `select from mart.dim_customers for key share`,
+      `create table probe (token text references core.identifiers)`,
+      `create temporary table probe (token text references core.identifiers)`,
+      `select from raw.shop__people where email = '${token}'`,
+      `select from core.identifiers where token = '${token}'`,
+      `select from privacy.suppressions where token = '${token}'`,
+      `select nextval(pg_get_serial_sequence('vault.identifiers', 'token'))`,
+      `lock table vault.identifiers`,
+      `prepare transaction '${token}'`,
+    ];
+  };
+  const answers = async (email: string): Promise<string[]> => {
+    const all: string[] = [];
+    for (const statement of probes(email)) {
+      await asAnalyst(async (client) => {
+        const error = await client.query(statement).then(
+          () => null,
+          (cause: unknown) => cause as Error & { code: string; detail?: string },
+        );
+        const said = error ? `${error.code} ${error.message} ${error.detail ?? ""}` : "no error";
+        all.push(said.replaceAll(email, "EMAIL").replaceAll(naming.token("email", email), "TOKEN"));
+      });
+    }
+    return all;
+  };
+  const known = await answers(CANARY.email);
+  expect(await answers(`nobody-${mark}@victim.test`)).toEqual(known);
+  // Whatever might look something up for whoever calls it, with its owner's rights.
+  await asAnalyst(async (client) => {
+    const { rows } = await client.query(
+      `select oid::regprocedure::text as name from pg_proc
+       where prosecdef and has_schema_privilege(pronamespace, 'usage') and has_function_privilege(oid, 'execute')`,
+    );
+    expect(rows).toEqual([]);
+  });
+});
+
+test("a rejected record shows a code and a place: in quarantine, its list and the alert's counts", async () => {
+  const { rows } = await pipeline.pool.query(
+    "select to_jsonb(q) - 'sealed' - 'tokens' - 'fingerprint' as shown, sealed from ops.quarantine as q",
+  );
+  expect(rows).toHaveLength(1);
+  expect(rows[0].shown).toMatchObject({ source: "shop", stream: "people", reason: "wrong_type", pointer: "/age" });
+  expect(await listQuarantine(pipeline.pool)).toMatchObject([{ reason: "wrong_type", pointer: "/age", records: 1 }]);
+  const shown = JSON.stringify([rows[0].shown, await listQuarantine(pipeline.pool)]);
+  for (const value of Object.values(CANARY)) {
+    expect(shown).not.toContain(value);
+    expect((rows[0].sealed as Buffer).includes(value)).toBe(false);
   }
+});
+
+test("no text of an exported CSV begins a formula, and numbers and phone numbers stay", async () => {
+  await pipeline.pool.query(
+    `create table mart.cells as select * from (values
+       (1, '=HYPERLINK("http://x.example")', -1.5), (2, '@SUM(A1)', 2), (3, E'\\t=1', 3), (4, '-2+3', 4), (5, '+4915199990001', 5), (6, 'a=b', 6)
+     ) as cell (n, text, amount)`,
+  );
+  const chunks: Buffer[] = [];
+  const out = new Writable({ write: (chunk: Buffer, _, done) => (chunks.push(chunk), done()) });
+  await exportRelation(pipeline.pool, "cells", "csv", out);
+  await pipeline.pool.query("drop table mart.cells");
+  expect(Buffer.concat(chunks).toString()).toBe(
+    `n,text,amount\n1,"'=HYPERLINK(""http://x.example"")",-1.5\n2,'@SUM(A1),2\n3,'\t=1,3\n4,'-2+3,4\n5,+4915199990001,5\n6,a=b,6\n`,
+  );
 });
 
 async function canaryId(): Promise<string> {
@@ -241,4 +345,16 @@ test("a rotation runs as a workflow; afterwards everybody living is opened as be
   ]);
   const vault = await Vault.open(pipeline.pool, testKeys);
   expect(await revealCustomer(pipeline.pool, vault, await canaryId())).toEqual(before);
+});
+
+test("a history whose key is gone opens for nobody, and the next sync goes on from what the warehouse knows", async () => {
+  const { pool, client, sync } = pipeline;
+  const history = await client.workflow.getHandle("keys:rotate").fetchHistory();
+  const sealed = payloadsIn(history).filter(({ metadata }) => metadata?.["encryption-key-id"] !== undefined);
+  expect(sealed.length).toBeGreaterThan(0);
+  await pool.query("update vault.keys set purpose = 'payload-lost' where purpose = 'payload'");
+  const [codec] = dataConverter(pool, await Vault.open(pool, testKeys)).payloadCodecs!;
+  await expect(codec!.decode(sealed)).rejects.toThrow(/key/);
+  const report = await sync({ source: "shop" });
+  expect(report.streams[0]).toMatchObject({ inserted: 0, unchanged: 0 });
 });

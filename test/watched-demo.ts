@@ -9,6 +9,7 @@ import { jsonl } from "../connectors/jsonl/source.ts";
 import { freePort } from "../stack/ports.ts";
 import { attachStack } from "../stack/stack.ts";
 import type { StreamSchema } from "../domain/streams.ts";
+import { openPool } from "../warehouse/database.ts";
 import { openDemo } from "./demo.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
 import { makeSuiteFolder } from "./servers.ts";
@@ -97,6 +98,7 @@ export async function openWatchedDemo(): Promise<
     temporalAddress: stack.temporalAddress,
   };
   const demo = await openDemo(project, { log: pino({ level: "trace" }, lines), servers, connectors: { torn } });
+  await logStatements(demo.pipeline.databaseUrl);
   return {
     ...demo,
     home,
@@ -115,6 +117,22 @@ export async function openWatchedDemo(): Promise<
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** As a careless administrator would have it: every statement with all its values, and every error, in the server's log. */
+async function logStatements(url: string): Promise<void> {
+  const pool = openPool(url, { max: 1, name: "test" });
+  for (const setting of [
+    "log_statement = 'all'",
+    "log_parameter_max_length = -1",
+    "log_parameter_max_length_on_error = -1",
+    "log_min_messages = 'debug1'",
+    "log_min_error_statement = 'debug1'",
+    "log_error_verbosity = 'verbose'",
+  ]) {
+    await pool.query(`alter database ${new URL(url).pathname.slice(1)} set ${setting}`);
+  }
+  await pool.end();
 }
 
 async function removeLabels(file: string): Promise<void> {

@@ -1,9 +1,10 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type pg from "pg";
+import pg from "pg";
 import { to as copyTo } from "pg-copy-streams";
 import Cursor from "pg-cursor";
 import { UserError } from "../domain/errors.ts";
+import { FORMULA } from "./activation/csv.ts";
 import { quoteName } from "./database.ts";
 import { asSentence } from "./read.ts";
 import { writeSpreadsheet, type ExportedColumn } from "./spreadsheet.ts";
@@ -16,7 +17,7 @@ export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 const BATCH = 1000;
 
 /**
- * Streams a relation of the mart: as CSV with a header (RFC 4180, UTF-8), as one JSON object per line, or as a workbook
+ * Streams a relation of the mart: as CSV with a header (RFC 4180, UTF-8; no text begins a formula), as one JSON object per line, or as a workbook
  * with a second sheet that explains the columns.
  * @param pool connections of the analyst, who can read the mart and nothing else
  * @param relation `fct_orders` or `mart.fct_orders`
@@ -35,9 +36,9 @@ export async function exportRelation(
     await client.query("begin isolation level repeatable read read only");
     await requireRelation(client, schema as string, name as string);
     if (format === "csv") {
-      await pipeline(client.query(copyTo(`copy (select * from ${quoted}) to stdout with (format csv, header)`)), out, {
-        end: false,
-      });
+      const columns = await describeColumns(client, quoted);
+      const select = `select ${columns.map(csvColumn).join(", ")} from ${quoted}`;
+      await pipeline(client.query(copyTo(`copy (${select}) to stdout with (format csv, header)`)), out, { end: false });
     } else if (format === "jsonl") {
       await pipeline(Readable.from(jsonLines(client, quoted)), out, { end: false });
     } else {
@@ -50,6 +51,14 @@ export async function exportRelation(
     await client.query("rollback").catch(() => undefined);
     client.release();
   }
+}
+
+/** A campaign's name is whatever a link says: a text that a spreadsheet would run begins with an apostrophe. */
+function csvColumn({ name, type }: ExportedColumn): string {
+  const column = quoteName(name);
+  return type === "text" || type.startsWith("character")
+    ? `case when ${column} ~ ${pg.escapeLiteral(FORMULA.source)} then '''' || ${column} else ${column} end as ${column}`
+    : column;
 }
 
 async function* jsonLines(client: pg.PoolClient, quoted: string): AsyncGenerator<string> {

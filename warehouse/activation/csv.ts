@@ -1,7 +1,10 @@
 import type { AudienceMember } from "./audience.ts";
 
-/** What a spreadsheet takes for a formula, but a phone number in international form, which is one to none of them. */
-const FORMULA = /^(?!\+\d+$)[=+\-@\t\r\n]/;
+/**
+ * What a spreadsheet takes for a formula, but a phone number in international form, which is one to none of them. Means
+ * the same to Postgres.
+ */
+export const FORMULA = /^(?!\+\d+$)[=+\-@\t\r\n]/;
 
 /** A line of CSV (RFC 4180). A cell that a spreadsheet would run begins with an apostrophe. */
 export function csvLine(cells: string[]): string {

@@ -171,3 +171,47 @@ test("a quarantined record carries the tokens of all whom it names, so that an e
     ].toSorted(),
   );
 });
+
+test("names of streams, fields, kinds and JSON keys that are SQL are names", async () => {
+  const attack = `x"; drop table vault.identifiers; select '$$`;
+  const schema: StreamSchema = {
+    type: "object",
+    required: ["id"],
+    properties: {
+      id: { type: "integer" },
+      [attack]: { type: ["string", "null"] },
+      "'; truncate privacy.audit; --": {
+        type: ["string", "null"],
+        personal: "email",
+        identifier: "email",
+        keep: ["domain"],
+      },
+      "\\": { type: ["object", "null"] },
+    },
+  };
+  const stream = testStream(schema, { name: `s_1"; drop schema raw cascade; --`, rejectLimit: 1 });
+  const records = [
+    {
+      id: 1,
+      [attack]: attack,
+      "'; truncate privacy.audit; --": `${EMAIL}'; --`,
+      "\\": { [attack]: { [attack]: "'" } },
+    },
+    { id: 2, "'; truncate privacy.audit; --": EMAIL, [`undeclared ${attack}`]: attack },
+    { id: attack },
+  ];
+  const report = await syncPages(database.pool, vault, stream, [{ records }]);
+  expect(report).toMatchObject({ inserted: 2, rejected: 1 });
+  await syncPages(database.pool, vault, stream, [{ records: [{ id: 1, [attack]: "changed" }] }]);
+  const { rows } = await database.pool.query<Record<string, unknown>>(
+    `select * from ${quoteName("raw", `shop__${stream.name}`)} order by id`,
+  );
+  expect(rows.map(({ id }) => id)).toEqual(["1", "2"]);
+  expect(Object.values(rows[0]!)).toContain("changed");
+  expect(Object.values(rows[1]!)).toContain(vault.naming.token("email", EMAIL));
+  const { rows: left } = await database.pool.query(
+    "select (select count(*)::int from vault.identifiers) as identifiers, to_regclass('privacy.audit') is not null as audit",
+  );
+  expect(left[0].identifiers).toBeGreaterThan(0);
+  expect(left[0].audit).toBe(true);
+});
