@@ -108,7 +108,8 @@ export async function reprocess(
   return report;
 }
 
-async function openStream({ loadProject, sources }: Dependencies, input: { source: string; stream: string }) {
+/** How a stream of the project is landed. */
+export async function openStream({ loadProject, sources }: Dependencies, input: { source: string; stream: string }) {
   const project = await loadProject();
   const declaration = findSource(project, input.source);
   const stream = declaration.streams.find(({ name }) => name === input.stream);

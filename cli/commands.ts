@@ -177,6 +177,12 @@ const MODULES: Module[] = [
     },
   },
   {
+    load: async () => (await import("./breach.ts")).registerBreach,
+    commands: {
+      breach: "whom a leak touches: a batch, a recipient, the keys of a generation",
+    },
+  },
+  {
     load: async () => (await import("./receipt.ts")).registerReceipt,
     commands: {
       receipt: "what proves that requests were carried out: print it, check it",

@@ -9,6 +9,7 @@ import { listRequests, readRequest } from "../warehouse/requests/store.ts";
 import { actor } from "./actor.ts";
 import { printRows, printTable } from "./output.ts";
 import { registerAccess } from "./request-access.ts";
+import { registerCorrection } from "./request-correct.ts";
 import { registerChoices } from "./request-choice.ts";
 import { readNames, withSubject, type SubjectOptions } from "./request-subject.ts";
 import { withSession, type GlobalOptions, type Session } from "./session.ts";
@@ -73,6 +74,7 @@ export function registerRequest(program: Command): void {
       });
     });
   registerAccess(request);
+  registerCorrection(request);
   registerChoices(request);
   request
     .command("approve")

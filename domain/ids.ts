@@ -42,6 +42,7 @@ const REQUEST_WORKFLOWS: Readonly<Partial<Record<RequestKind, string>>> = {
   access: "grantAccess",
   portability: "grantAccess",
   erasure: "eraseSubject",
+  correction: "correctSubject",
   restriction: "applyChoice",
   objection: "applyChoice",
   opt_out: "applyChoice",

@@ -153,12 +153,13 @@ properties:
       args: [{ requestId: readmission, actor: "os:operator" }],
     });
     await record("readmit-subject", readmissionWorkflowId(readmission));
-    const carriedOut = async (kind: RequestKind) => {
+    const carriedOut = async (kind: RequestKind, values?: Record<string, string>) => {
       const { requestId, workflow } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
         kind,
         channel: "cli",
         jurisdiction: null,
         named: { emails: ["b@mail.example"], phones: [], ids: [] },
+        ...(values && { values }),
         actor: "os:operator",
       });
       await pipeline.client.workflow.execute(workflow.type, {
@@ -169,6 +170,14 @@ properties:
       return { requestId, workflowId: workflow.workflowId };
     };
     await record("apply-choice", (await carriedOut("objection")).workflowId);
+    const correction = await carriedOut("correction", { "people.people.age": "41" });
+    await record("correct-subject", correction.workflowId);
+    const release = { workflowId: "release:recorded", taskQueue: TASK_QUEUE };
+    await pipeline.client.workflow.execute("releaseCorrection", {
+      ...release,
+      args: [{ requestId: correction.requestId, actor: "os:operator" }],
+    });
+    await record("release-correction", release.workflowId);
     const access = await carriedOut("access");
     await record("grant-access", access.workflowId);
     await record("expire-archive", `archive:${access.requestId}`);

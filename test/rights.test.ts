@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { TASK_QUEUE } from "../domain/ids.ts";
 import type { RequestKind, RequestReport, RequestTerms } from "../domain/requests.ts";
 import { takeArchive } from "../warehouse/access/store.ts";
+import { scopeBreach } from "../warehouse/breach.ts";
 import { readReceipts, verifyReceipts } from "../warehouse/receipts.ts";
 import { takeIn } from "../warehouse/requests/intake.ts";
 import { CANARY, CONTROL, shopRows, writeErasureProject, writeRows } from "./erasure-project.ts";
@@ -57,6 +58,7 @@ async function ask(
   kind: RequestKind,
   email: string,
   terms: RequestTerms = {},
+  values?: Record<string, string | null>,
 ): Promise<RequestReport & { requestId: string; passphrase: string | null }> {
   const { requestId, workflow, passphrase } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
     kind,
@@ -64,6 +66,7 @@ async function ask(
     jurisdiction: "EU",
     named: { emails: [email], phones: [], ids: [] },
     terms,
+    ...(values && { values }),
     actor: "test",
   });
   const report = (await pipeline.client.workflow.execute(workflow.type, {
@@ -280,4 +283,115 @@ test("an archive refuses rather than leave out a table that can't be traversed, 
   await rowsOf("drop schema marketing cascade");
   const { requestId } = await ask("access", "c107@crowd.test");
   await expect(openArchive(requestId, "00000-00000-00000-00000-00000")).rejects.toThrow(/password/i);
+});
+
+test("a correction stands through syncs, of attributes as of identifiers, until its source sends the right value or it is taken back", async () => {
+  const email = "c120@crowd.test";
+  const customer = await customerOf(email);
+  const shown = () =>
+    rowsOf(
+      "select country, phone, email from raw.shop__customers where record_key in (select record_key from core.record_owners where customer_id = $1)",
+      [customer],
+    );
+  const token = (kind: string, value: string) => pipeline.vault.naming.token(kind, value);
+  const [before] = await shown();
+  const { state, requestId } = await ask(
+    "correction",
+    email,
+    {},
+    {
+      "shop.customers.country": "AT",
+      "shop.customers.phone": "+43 1 5131234",
+      "shop.customers.name": "Carla Right",
+    },
+  );
+  expect(state).toBe("completed");
+  const right = { country: "AT", phone: token("phone", "+4315131234"), email: token("email", email) };
+  expect(await shown()).toEqual([right]);
+  expect(await rowsOf("select country from mart.dim_customers where customer_id = $1", [customer])).toEqual([
+    { country: "AT" },
+  ]);
+  expect(await customerOf(email)).toBe(customer);
+  expect(await rowsOf("select customer_id from core.identifiers where token = $1", [right.phone])).toEqual([
+    { customer_id: customer },
+  ]);
+  const [kept] = await rowsOf<{ text: string }>(
+    "select string_agg(c::text, ' ') as text from privacy.corrections as c",
+  );
+  expect(kept?.text).not.toMatch(/Carla|"AT"|5131234/);
+
+  // The source goes on to send the wrong values, first unchanged, then beside another change.
+  const rows = shopRows();
+  await writeRows(directory, rows);
+  await pipeline.sync({ source: "shop", full: true });
+  expect(await shown()).toEqual([right]);
+  const record = rows["customers"]!.find((each) => each["email"] === email)!;
+  record["loyalty"] = "gold";
+  await writeRows(directory, rows);
+  await pipeline.sync({ source: "shop", full: true });
+  expect(await shown()).toEqual([right]);
+  const { requestId: access, passphrase } = await ask("access", email);
+  expect((await openArchive(access, passphrase as string))["data.json"]).toContain("Carla Right");
+
+  // It sends the right country itself: that part of the correction has done its work.
+  record["country"] = "AT";
+  await writeRows(directory, rows);
+  await pipeline.sync({ source: "shop", full: true });
+  expect(await shown()).toEqual([right]);
+  expect(await rowsOf("select field from privacy.corrections order by 1")).toEqual([
+    { field: "name" },
+    { field: "phone" },
+  ]);
+  await pipeline.client.workflow.execute("releaseCorrection", {
+    workflowId: `release:${requestId}`,
+    taskQueue: TASK_QUEUE,
+    args: [{ requestId, actor: "test" }],
+  });
+  expect(await shown()).toEqual([{ ...before, country: "AT" }]);
+  expect(await rowsOf("select from privacy.corrections")).toEqual([]);
+  await expect(ask("correction", email, {}, { "shop.customers.id": "9" })).rejects.toThrow(/tells its records apart/);
+  await expect(ask("correction", email, {}, { "shop.customers.shoe": "9" })).rejects.toThrow(/no field of a stream/);
+});
+
+test("a leak is scoped to the people of a batch, a recipient or a key generation in a span, by reference and count", async () => {
+  const [one, two, three] = await Promise.all(
+    ["c125@crowd.test", "c126@crowd.test", "c127@crowd.test"].map(customerOf),
+  );
+  const batch = "00000000-0000-4000-8000-0000000000b1";
+  await rowsOf(
+    `insert into privacy.recipients (batch_id, customer_id, recipient, audience, purpose, fields, state, claimed_at)
+     values ($1, $2, 'partner', 'champions', 'marketing', '{email}', 'done', '2026-03-01'),
+       ($1, $3, 'partner', 'champions', 'marketing', '{email}', 'unknown', '2026-03-01'),
+       ($1, $4, 'partner', 'champions', 'marketing', '{email}', 'withheld', '2026-03-01'),
+       (gen_random_uuid(), $4, 'partner', 'at_risk', 'marketing', '{}', 'done', '2026-04-01')`,
+    [batch, one, two, three],
+  );
+  await ask("opt_out", "c125@crowd.test");
+  const anywhen = { from: null, to: null };
+  const scope = await scopeBreach(pipeline.pool, { batch }, anywhen, "test");
+  expect(scope).toMatchObject({
+    byChannel: [{ recipient: "partner", audience: "champions", fields: "email", people: 2 }],
+    byJurisdiction: expect.arrayContaining([
+      { jurisdiction: "EU", people: 1 },
+      { jurisdiction: null, people: 1 },
+    ]),
+  });
+  expect(scope.subjects).toHaveLength(2);
+  for (const id of [one, two]) expect(scope.subjects).not.toContain(id);
+  const partner = { recipient: "partner" };
+  expect((await scopeBreach(pipeline.pool, partner, anywhen, "test")).subjects).toHaveLength(3);
+  const april = { from: new Date("2026-03-15"), to: new Date("2026-04-15") };
+  expect((await scopeBreach(pipeline.pool, partner, april, "test")).subjects).toHaveLength(1);
+  const [all] = await rowsOf<{ n: number }>(
+    "select count(distinct customer_id)::int as n from core.identifiers where customer_id <> ops.nobody()",
+  );
+  const generation = await scopeBreach(pipeline.pool, { generation: 1 }, anywhen, "test");
+  expect(generation.subjects).toHaveLength(all?.n as number);
+  const before = { from: null, to: new Date("2020-01-01") };
+  expect((await scopeBreach(pipeline.pool, { generation: 1 }, before, "test")).subjects).toEqual([]);
+  await expect(scopeBreach(pipeline.pool, { generation: 99 }, anywhen, "test")).rejects.toThrow(
+    /no such key generation/,
+  );
+  await expect(scopeBreach(pipeline.pool, { batch: "'; drop" }, anywhen, "test")).rejects.toThrow(/no id of a batch/);
+  expect(await rowsOf("select from privacy.audit where action = 'breach.scope'")).toHaveLength(5);
 });

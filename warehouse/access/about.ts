@@ -31,7 +31,16 @@ export interface About {
   places: { relation: string; rows: number; kind: SubjectRows["kind"] }[];
 }
 
-/** @param retention what the project says of how long it keeps what, in words */
+/** No rule of ours ends the keeping of what sources have sent. */
+const RETENTION = [
+  { data: "What sources have sent, and what is made of it", kept: "until it is erased" },
+  {
+    data: "What was said about the use of data",
+    kept: "without an end, as proof; without the person once they are erased",
+  },
+  { data: "Archives like this one", kept: "until they are taken, 30 days at the most" },
+];
+
 export async function readAbout(
   client: pg.ClientBase,
   vault: Vault,
@@ -42,7 +51,6 @@ export async function readAbout(
     graph: Graph;
     scope: Scope;
     found: readonly SubjectRows[];
-    retention: { data: string; kept: string }[];
   },
 ): Promise<About> {
   const { requestId, kind, project, graph, scope, found } = input;
@@ -108,7 +116,7 @@ export async function readAbout(
         : [{ source: name, streams: held.map((stream) => stream.name), categories: [...categories].toSorted() }];
     }),
     recipients,
-    retention: input.retention,
+    retention: RETENTION,
     consent,
     ledger,
     segments: segments.map(({ segment, description, since }) => ({ segment, description, since })),

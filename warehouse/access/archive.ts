@@ -29,7 +29,6 @@ export interface ArchiveInput {
   facts: ReadonlyMap<string, readonly string[]>;
   /** Until when it can be had. */
   expiresAt: Date;
-  retention: { data: string; kept: string }[];
 }
 
 export interface Archive {

@@ -4,6 +4,7 @@ import { scrub } from "../../privacy/scrubber.ts";
 import { quoteName } from "../database.ts";
 import { recordChange } from "../relation-state.ts";
 import type { Vault } from "../vault.ts";
+import { applyCorrections } from "./corrections.ts";
 import { NO_COUNTS } from "./counts.ts";
 import { judge, type Verdict } from "./judge.ts";
 import { insertNew, mergeRows, type LandingRow } from "./merge.ts";
@@ -30,10 +31,12 @@ export async function landStream(
   client: pg.ClientBase,
   vault: Vault,
   sync: Sync,
-  page: StreamPage,
+  incoming: StreamPage,
   suppressions: Suppressions | null,
 ): Promise<Landed> {
-  const { plan, current, superseded } = page;
+  const { plan, superseded } = incoming;
+  const current = await applyCorrections(pool, client, vault, plan, incoming.current);
+  const page = { ...incoming, current };
   const { name } = plan.stream;
   let sealed: Sealed | null = null;
   let result: { inserted: number; updated: number; unchanged: number } | null = null;

@@ -64,7 +64,7 @@ async function takeWork(client: pg.ClientBase, plan: StreamPlan): Promise<Work |
   return rows[0] ?? null;
 }
 
-function tableOf(plan: StreamPlan, { isInHistory }: Work): string {
+function tableOf(plan: StreamPlan, { isInHistory }: Pick<Work, "isInHistory">): string {
   return quoteName("raw", isInHistory ? `${plan.table}__history` : plan.table);
 }
 
@@ -121,7 +121,7 @@ async function rewrite(
 }
 
 /** Null where the owner's key is gone: the row is an erased person's. */
-function rereadRow(
+export function rereadRow(
   plan: StreamPlan,
   row: LandedRow,
   opened: ReadonlyMap<string, OpenedIdentifier>,
@@ -131,7 +131,7 @@ function rereadRow(
   return key === undefined ? null : reread(plan, row, key, (token) => opened.get(token)?.canonical ?? null);
 }
 
-function tokensIn(plan: StreamPlan, rows: LandedRow[]): string[] {
+export function tokensIn(plan: StreamPlan, rows: LandedRow[]): string[] {
   const personal = plan.fields.flatMap(({ schema, column }) => (schema.personal && column !== null ? [column] : []));
   const tokens = new Set<string>();
   for (const row of rows) {
@@ -144,10 +144,10 @@ function tokensIn(plan: StreamPlan, rows: LandedRow[]): string[] {
   return [...tokens];
 }
 
-async function writeRows(
+export async function writeRows(
   client: pg.ClientBase,
   plan: StreamPlan,
-  work: Work,
+  work: Pick<Work, "isInHistory">,
   rows: Tokenised[],
   seal: (row: Tokenised) => Buffer | null,
 ): Promise<void> {

@@ -1,0 +1,204 @@
+import type pg from "pg";
+import { CodedError, UserError } from "../../domain/errors.ts";
+import type { RequestReport } from "../../domain/requests.ts";
+import { recordAudit } from "../audit.ts";
+import { inTransaction } from "../database.ts";
+import { lockEpoch, readEpoch } from "../epoch.ts";
+import { readRawTables } from "../erasure/raw-tables.ts";
+import { resolveScope } from "../erasure/scope.ts";
+import { findRows, holdErased } from "../erasure/sweep-raw.ts";
+import { openCorrection, sealCorrection } from "../landing/corrections.ts";
+import type { StreamPlan } from "../landing/plan.ts";
+import { brokenConstraint } from "../landing/record.ts";
+import { replaceValues } from "../landing/replace-values.ts";
+import { issueReceipt } from "../receipts.ts";
+import type { Vault } from "../vault.ts";
+import { forgetSubject, moveRequest, openIdentifiers, openSealed, readRequest, type RequestSecret } from "./store.ts";
+
+/** What of one stream is to be corrected: by field, the text as it was given; null: there is no value. */
+export interface StreamCorrection {
+  plan: StreamPlan;
+  values: ReadonlyMap<string, string | null>;
+}
+
+/** What a request for correction asks, for the caller's memory. */
+export async function readValues(
+  pool: pg.Pool,
+  vault: Vault,
+  requestId: string,
+): Promise<Record<string, string | null>> {
+  return (await openSealed<RequestSecret>(pool, vault, requestId, "secret"))?.values ?? {};
+}
+
+/**
+ * Corrects the person's records of one stream, where they stand, and remembers it: what the source sends of them is
+ * corrected as it lands, until it sends the right value itself. Identifiers take their new tokens. Done again, it changes nothing.
+ * @returns how many values were corrected
+ * @throws UserError without a value where one can't be of its field
+ */
+export async function correctStream(
+  pool: pg.Pool,
+  vault: Vault,
+  requestId: string,
+  { plan, values }: StreamCorrection,
+  actor: string,
+): Promise<number> {
+  const right = new Map([...values].map(([field, text]) => [field, readValue(plan, field, text)]));
+  const scope = await resolveScope(pool, vault, await openIdentifiers(pool, vault, requestId));
+  const table = (await readRawTables(pool)).find(({ name }) => name === plan.table);
+  if (!table) return 0;
+  return await inTransaction(pool, async (client) => {
+    const epoch = await readEpoch(client);
+    await holdErased(client, scope);
+    await findRows(client, table, true, "select null::uuid as record_key where false");
+    const { rows } = await client.query<{ key: string }>("select record_key as key from found where not is_anothers");
+    const keys = rows.map(({ key }) => key);
+    const wrong = await replaceValues(pool, client, vault, plan, new Map(keys.map((key) => [key, right])));
+    for (const [recordKey, before] of wrong) {
+      for (const [field, value] of before) {
+        await client.query(
+          `insert into privacy.corrections (record_key, source, stream, field, sealed, subject_tokens, request_id)
+           values ($1, $2, $3, $4, $5, $6, $7)
+           on conflict (record_key, field) do update set sealed = excluded.sealed, subject_tokens = excluded.subject_tokens,
+             request_id = excluded.request_id, corrected_at = now()`,
+          [
+            recordKey,
+            plan.stream.source,
+            plan.stream.name,
+            field,
+            await sealCorrection(pool, vault, recordKey, field, {
+              right: right.get(field) ?? null,
+              wrong: await sentBefore(pool, client, vault, recordKey, field, value),
+            }),
+            scope.tokens,
+            requestId,
+          ],
+        );
+      }
+    }
+    const count = [...wrong.values()].reduce((sum, before) => sum + before.size, 0);
+    await recordAudit(client, {
+      actor,
+      action: "record.correct",
+      detail: {
+        request: requestId,
+        stream: `${plan.stream.source}.${plan.stream.name}`,
+        fields: [...values.keys()].join(" "),
+        values: count,
+      },
+    });
+    if ((await lockEpoch(client)) !== epoch) {
+      throw new CodedError("epoch_conflict", "an erasure began while records were corrected", { retryable: true });
+    }
+    return count;
+  });
+}
+
+/** Takes a request's corrections back: what the source has sent stands again. @returns how many values */
+export async function releaseCorrections(
+  pool: pg.Pool,
+  vault: Vault,
+  requestId: string,
+  plan: StreamPlan,
+  actor: string,
+): Promise<number> {
+  return await inTransaction(pool, async (client) => {
+    const { rows } = await client.query<{ key: string; field: string; sealed: Buffer }>(
+      "select record_key as key, field, sealed from privacy.corrections where request_id = $1 and source = $2 and stream = $3",
+      [requestId, plan.stream.source, plan.stream.name],
+    );
+    const values = new Map<string, Map<string, string | null>>();
+    for (const { key, field, sealed } of rows) {
+      const of = values.get(key) ?? new Map<string, string | null>();
+      of.set(field, (await openCorrection(pool, vault, key, field, sealed)).wrong);
+      values.set(key, of);
+    }
+    await replaceValues(pool, client, vault, plan, values);
+    await client.query("delete from privacy.corrections where request_id = $1 and source = $2 and stream = $3", [
+      requestId,
+      plan.stream.source,
+      plan.stream.name,
+    ]);
+    await recordAudit(client, { actor, action: "record.release", detail: { request: requestId, values: rows.length } });
+    return rows.length;
+  });
+}
+
+/**
+ * Closes a request for correction. Whoever was handed something of the person before stands in the receipt, and has to be
+ * told by hand (GDPR article 19). Done again, it gives the receipt that was issued.
+ */
+export async function completeCorrection(
+  pool: pg.Pool,
+  vault: Vault,
+  { requestId, corrected }: { requestId: string; corrected: number },
+): Promise<RequestReport> {
+  const { kind, jurisdiction, receivedAt, terms } = await readRequest(pool, requestId);
+  const { rows } = await pool.query<{ seq: string }>(
+    "select receipt_seq as seq from privacy.receipts where request_id = $1 order by receipt_seq limit 1",
+    [requestId],
+  );
+  let receipt = Number(rows[0]?.seq ?? 0);
+  if (receipt === 0) {
+    const { customers } = await resolveScope(pool, vault, await openIdentifiers(pool, vault, requestId));
+    const { rows: told } = await pool.query<{ recipient: string }>(
+      "select distinct recipient from privacy.recipients where customer_id = any($1::uuid[]) and state <> 'withheld' order by recipient",
+      [customers],
+    );
+    receipt = await issueReceipt(pool, vault, requestId, {
+      occasion: kind,
+      kind,
+      outcome: "completed",
+      jurisdiction,
+      received_at: receivedAt,
+      fields: terms.fields ?? [],
+      values: corrected,
+      recipients: told.map(({ recipient }) => ({ recipient, status: "manual" })),
+    });
+  }
+  await inTransaction(pool, (client) =>
+    moveRequest(client, requestId, ["running"], "completed", "worker", { receipt }),
+  );
+  await forgetSubject(pool, vault, requestId);
+  return { state: "completed", receipt };
+}
+
+/** What the source had sent, where a value is corrected a second time. */
+async function sentBefore(
+  pool: pg.Pool,
+  client: pg.ClientBase,
+  vault: Vault,
+  recordKey: string,
+  field: string,
+  stood: string | null,
+): Promise<string | null> {
+  const { rows } = await client.query<{ sealed: Buffer }>(
+    "select sealed from privacy.corrections where record_key = $1 and field = $2",
+    [recordKey, field],
+  );
+  return rows[0] ? (await openCorrection(pool, vault, recordKey, field, rows[0].sealed)).wrong : stood;
+}
+
+function readValue(plan: StreamPlan, field: string, text: string | null): string | null {
+  const place = { key: `${plan.stream.source}.${plan.stream.name}.${field}` };
+  const index = plan.fieldIndex.get(field);
+  const declared = index === undefined ? undefined : plan.fields[index];
+  if (!declared) throw new UserError("is no field of a stream here", place);
+  if (text === null) {
+    if (declared.isRequired) throw new UserError("can't be empty: the schema requires it", place);
+    return null;
+  }
+  const type = declared.schema.type;
+  const names = [type].flat();
+  // A command gives text; a number or a truth value of a schema is read from it.
+  const value = names.some((name) => name === "integer" || name === "number")
+    ? Number(text)
+    : names.includes("boolean")
+      ? text === "true"
+      : text;
+  const parsed = declared.type.parse(value);
+  if (parsed === null || typeof parsed !== "string" || brokenConstraint(declared, parsed, value) !== null) {
+    throw new UserError("the right value can't be one of this field, by its schema", place);
+  }
+  return parsed;
+}
