@@ -161,6 +161,7 @@ test("each role reads exactly what its work takes", async () => {
       ...acts,
       ...vault,
       "privacy.bystanders",
+      "privacy.corrections",
       "privacy.stripped_records",
       "privacy.suppressions",
       "raw.shop__orders",
