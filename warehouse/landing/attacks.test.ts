@@ -92,10 +92,11 @@ test("no table of the warehouse holds a canary that came in every field, name, s
     { id: 7, amount: EMAIL, full_name: "Zzyzx Canaryson", phone: "+4915199990001" },
     { id: EMAIL, full_name: "Zzyzx" },
   ];
-  const report = await syncPages(database.pool, vault, stream, [{ records }], {
+  const torn = { stream: stream.name, reason: "ragged_row", pointer: `data/${EMAIL}.csv line 2`, raw: `8,${EMAIL}` };
+  const report = await syncPages(database.pool, vault, stream, [{ records, rejects: [torn] }], {
     kinds: ["email", "phone", "device_id"],
   });
-  expect(report).toMatchObject({ inserted: 6, rejected: 2 });
+  expect(report).toMatchObject({ inserted: 6, rejected: 3 });
   expect(await findings(NEEDLES)).toEqual([]);
   // The search itself finds what is open.
   await syncPages(database.pool, vault, stream, [

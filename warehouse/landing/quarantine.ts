@@ -2,6 +2,7 @@ import type pg from "pg";
 import { parseJson } from "../../domain/json.ts";
 import { normaliseIdentifier } from "../../privacy/normalise.ts";
 import { scrubJson } from "../../privacy/scrub-json.ts";
+import { scrub } from "../../privacy/scrubber.ts";
 import { open, seal } from "../../privacy/sealing.ts";
 import type { Vault } from "../vault.ts";
 import type { StreamPlan } from "./plan.ts";
@@ -35,6 +36,8 @@ export async function quarantine(
       typeof received === "string" ? JSON.stringify(received) : (canonicalJson(received) ?? deepJson(received));
     const tokens = tokensIn(vault, plan, received, text, suppressions);
     if (tokens === null) continue;
+    // A place may be a line of a file that is named after somebody.
+    const place = scrub(pointer, (kind, canonical) => vault.naming.token(kind, canonical));
     const fingerprint = vault.naming.contentHash("quarantine", JSON.stringify([source, name, reason, pointer, text]));
     await client.query(
       `insert into ops.quarantine (source, stream, fingerprint, record_key, reason, pointer, sealed, tokens)
@@ -47,7 +50,7 @@ export async function quarantine(
         fingerprint,
         recordKey,
         reason,
-        pointer,
+        place,
         seal(key, identity(source, name, fingerprint), text),
         tokens,
       ],
