@@ -50,6 +50,7 @@ notify: { webhook: "\${HOOK}" }
     expect({ ...project, sources: [] }).toEqual({
       name: "electronics-shop",
       directory: root(),
+      destinations: [],
       currency: "EUR",
       timeZone: "Europe/Paris",
       defaultCountry: "FR",

@@ -35,11 +35,13 @@ export function loadSettings(options: { project?: string | undefined; env?: Envi
  *
  * @param directory the project's folder
  * @param options.connectorSpecs JSON Schema of the `config` of each connector, by the connector's name
+ * @param options.destinationSpecs the same of destinations
  * @param options.env fills `${NAME}` in texts
  */
 export async function loadProject(
   directory: string,
-  options: { connectorSpecs: ConnectorSpecs; env?: Environment },
+  options: { connectorSpecs: ConnectorSpecs; destinationSpecs?: ConnectorSpecs; env?: Environment },
 ): Promise<Project> {
-  return await readProject(directory, options.env ?? process.env, options.connectorSpecs);
+  const { connectorSpecs, destinationSpecs, env = process.env } = options;
+  return await readProject(directory, env, connectorSpecs, destinationSpecs);
 }

@@ -10,7 +10,7 @@ import { keepCrashesQuiet } from "./activities/crashes.ts";
 import { errorsAsCodes } from "./activities/errors-as-codes.ts";
 import { createActivities } from "./activities/index.ts";
 import { declareField, loadProject, loadSettings, loadSqlTree } from "./config.ts";
-import { sources, sourceSpecs } from "./connectors/index.ts";
+import { destinations, destinationSpecs, sources, sourceSpecs } from "./connectors/index.ts";
 import { UserError } from "./domain/errors.ts";
 import { TASK_QUEUE } from "./domain/ids.ts";
 import { keyRingOf } from "./privacy/key-ring.ts";
@@ -40,7 +40,7 @@ process.once("disconnect", () => process.exit(1));
 process.channel?.unref();
 installRuntime(log, settings.metricsAddress);
 const tracing = settings.tracesEndpoint === null ? null : startTracing(settings.tracesEndpoint);
-const loadThisProject = () => loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs });
+const loadThisProject = () => loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs, destinationSpecs });
 
 const pools = openPools(settings.databaseUrl);
 const keys = keyRingOf(settings);
@@ -74,6 +74,7 @@ const worker = await Worker.create({
     vault,
     keys,
     sources,
+    destinations,
     log,
     // Embedded servers and their worker log into the home; elsewhere logs go where the platform sends them.
     logFolder: existsSync(join(settings.home, "logs")) ? join(settings.home, "logs") : null,

@@ -12,6 +12,7 @@ import { loadProjectGraph } from "../warehouse/models/project-graph.ts";
 import { publish } from "../warehouse/models/publish.ts";
 import { noteRules, rulesInForce } from "../warehouse/identity/rules.ts";
 import type { Dependencies } from "./dependencies.ts";
+import { revokeDeliveriesSoon } from "./revocations.ts";
 
 /** The step that computes all contracts under one snapshot. */
 const CONTRACTS = "contracts";
@@ -68,7 +69,9 @@ export async function publishBuild(
 ): Promise<BuildReport> {
   const { relations, checks, models } = await publish(dependencies.pool, await graphOf(dependencies), buildId);
   const consents = relations.find(({ relation }) => relation === "core.consents");
-  if (consents && consents.inserted + consents.updated + consents.deleted > 0) await feedLedger(ledger);
+  if (consents && consents.inserted + consents.updated + consents.deleted > 0) {
+    if ((await feedLedger(ledger)) > 0) await revokeDeliveriesSoon(ledger);
+  }
   const total = (of: "inserted" | "updated" | "deleted"): number => relations.reduce((sum, each) => sum + each[of], 0);
   return {
     inserted: total("inserted"),

@@ -1,6 +1,7 @@
 import type { Pool } from "pg";
 import type { Logger } from "pino";
 import type { Source } from "../connectors/connector.ts";
+import type { Destination } from "../connectors/destination.ts";
 import type { Project } from "../domain/project.ts";
 import type { KeyEncryption } from "../privacy/keys.ts";
 import type { FieldSchema } from "../domain/streams.ts";
@@ -21,6 +22,7 @@ export interface Dependencies {
   /** The project's SQL laid over the package's, as the files stand now. */
   loadSql(): Promise<ModelFile[]>;
   sources: Readonly<Record<string, Source<never>>>;
+  destinations: Readonly<Record<string, Destination<never>>>;
   log: Logger;
   /** Where the servers and this worker write their logs; null: elsewhere than in the home. */
   logFolder: string | null;

@@ -3,6 +3,7 @@ import type { Payload } from "@temporalio/common";
 import type { ErasurePlan, RequestState, Verification } from "../domain/requests.ts";
 import { UserError } from "../domain/errors.ts";
 import { inTransaction } from "../warehouse/database.ts";
+import { destinationsOf } from "../warehouse/activation/erasures.ts";
 import { claimBatch, finishBatch, vacuumTouched, type Batch } from "../warehouse/erasure/batch.ts";
 import { completeErasure, recordRecheck, type Completion } from "../warehouse/erasure/complete.ts";
 import { awaitFence } from "../warehouse/erasure/fence.ts";
@@ -36,6 +37,13 @@ export function erasureActivities(dependencies: Dependencies) {
     async planErasure({ requestId, actor }: { requestId: string; actor: string }): Promise<ErasurePlan> {
       const scope = await resolveScope(pool, vault, await openIdentifiers(pool, vault, requestId));
       const plan = await planErasure(pool, await graphOf(dependencies), await loadFacts(dependencies), scope);
+      const { destinations } = await dependencies.loadProject();
+      for (const name of await destinationsOf(pool, scope.customers)) {
+        if (destinations.some((each) => each.name === name)) continue;
+        plan.errors.push(
+          `the destination ${name} was handed something of this person and stands no longer in miette.yaml; put it back, so that it can be told`,
+        );
+      }
       const sealed = await sealForRequest(pool, vault, requestId, "scope", scope);
       await inTransaction(pool, async (client) => {
         await client.query(

@@ -14,6 +14,7 @@ import type {
   SyncUnitInput,
 } from "../domain/runs.ts";
 import type { Dependencies, SharedDependencies } from "./dependencies.ts";
+import { destinationActivities } from "./destinations.ts";
 import { erasureActivities } from "./erasure.ts";
 import { identityActivities } from "./identity.ts";
 import { keyActivities } from "./keys.ts";
@@ -58,6 +59,7 @@ export function createActivities({ pools, ...shared }: SharedDependencies) {
     ...keyActivities(privacy),
     ...identityActivities(loader, publisher),
     ...erasureActivities(privacy),
+    ...destinationActivities({ ...shared, pool: pools.activator }, privacy),
     ...requestActivities(privacy),
   };
 }

@@ -8,6 +8,7 @@ import { moveRequest, readRequest } from "../warehouse/requests/store.ts";
 import { graphOf } from "./build.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { openStream } from "./reprocess.ts";
+import { revokeDeliveriesSoon } from "./revocations.ts";
 import { loadFacts } from "./sync.ts";
 
 /** An archive that nobody has taken is deleted after so long. */
@@ -21,7 +22,10 @@ function streamOf(field: string): string {
 export function requestActivities(dependencies: Dependencies) {
   const { pool, vault } = dependencies;
   return {
-    applyChoice: (input: { requestId: string; actor: string }): Promise<void> => applyChoice(pool, vault, input),
+    async applyChoice(input: { requestId: string; actor: string }): Promise<void> {
+      await applyChoice(pool, vault, input);
+      await revokeDeliveriesSoon(pool);
+    },
     completeChoice: (input: { requestId: string }): Promise<RequestReport> => completeChoice(pool, vault, input),
     async writeArchive(input: { requestId: string; actor: string }): Promise<RequestReport & { expiresInMs: number }> {
       const { requestId, actor } = input;

@@ -4,7 +4,7 @@ import type pg from "pg";
 import { readPasswords } from "../cli/passwords.ts";
 import { runWorkflow } from "../cli/workflow.ts";
 import { loadProject, loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
-import { sourceSpecs } from "../connectors/index.ts";
+import { destinationSpecs, sourceSpecs } from "../connectors/index.ts";
 import { BUILD_WORKFLOW_ID, KEYS_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId } from "../domain/ids.ts";
 import type { BuildInput, BuildReport, KeyRotationReport, RunReport, SyncReport } from "../domain/runs.ts";
 import { keyRingOf } from "../privacy/key-ring.ts";
@@ -66,7 +66,11 @@ export async function openWarehouse(bench: Bench, project: string, { from }: { f
   const { admin, settings, superuserUrl } = servers;
   await admin.query(`drop database if exists ${DATABASE} with (force)`);
   if (from !== undefined) await admin.query(`create database ${DATABASE} owner miette template ${from}`);
-  const loaded = await loadProject(project, { connectorSpecs: sourceSpecs, env: servers.environment });
+  const loaded = await loadProject(project, {
+    connectorSpecs: sourceSpecs,
+    destinationSpecs,
+    env: servers.environment,
+  });
   const urls = await createWarehouse(superuserUrl, await readPasswords(settings.home));
   const pool = openPool(urls.owner, { max: 2, name: "bench" });
   const vault = await Vault.open(pool, keyRingOf(settings));

@@ -2,6 +2,8 @@ import { Argument, Option, type Command } from "commander";
 import { ALL_PURPOSES, CHOICES, type Choice } from "../domain/consent.ts";
 import { UserError } from "../domain/errors.ts";
 import { JURISDICTIONS } from "../domain/clocks.ts";
+import { REVOKE_DELIVERIES } from "../domain/ids.ts";
+import { hasDeliveries } from "../warehouse/activation/claim.ts";
 import { inTransaction } from "../warehouse/database.ts";
 import { recordSaid } from "../warehouse/consent/record.ts";
 import { readConsent, readLedger } from "../warehouse/consent/state.ts";
@@ -70,6 +72,9 @@ export function registerConsent(program: Command): void {
             (client) => recordSaid(client, said, tokens, actor()),
             "begin; set local role privacy",
           );
+          if (await hasDeliveries(session.activatorPool)) {
+            await session.client.workflow.signalWithStart("revokeDeliveries", REVOKE_DELIVERIES);
+          }
           console.log(session.json ? JSON.stringify({ event: Number(event) }) : `Noted as event ${event}.`);
         });
       });

@@ -3,7 +3,9 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { InvalidArgumentError, type Command } from "commander";
 import { loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
+import type { DeliveryReport } from "../domain/destinations.ts";
 import { UserError } from "../domain/errors.ts";
+import { deliveryWorkflowId } from "../domain/ids.ts";
 import { audienceCsv } from "../warehouse/activation/csv.ts";
 import { handOverAudience } from "../warehouse/activation/audience.ts";
 import { loadSegments } from "../warehouse/models/project-graph.ts";
@@ -12,6 +14,7 @@ import { actor } from "./actor.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions, type Session } from "./session.ts";
 import { identifierKinds } from "../warehouse/requests/subject.ts";
+import { runWorkflow } from "./workflow.ts";
 import { writeWhole } from "./write-whole.ts";
 
 export function registerSegment(program: Command): void {
@@ -60,38 +63,88 @@ export function registerSegment(program: Command): void {
     });
   segment
     .command("hand-over")
-    .description("write those customers of a segment who allow its purpose to a file; it goes into the audit")
+    .description("hand those customers of a segment who allow its purpose over; it goes into the audit")
     .argument("<name>", "the name of its file, such as champions")
-    .requiredOption("--to <recipient>", "who gets it: pseudonyms are this recipient's own")
-    .requiredOption("--out <file>", "the file to write, as CSV, for its owner alone")
-    .option("--with <kind>", "a kind of identifier to open, such as email", (kind, all: string[]) => [...all, kind], [])
-    .action(async (name: string, options: { to: string; out: string; with: string[] }, command: Command) => {
-      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
-        const chosen = (await segmentsOf(session)).get(name);
-        const file = `sql/segments/${name}.sql`;
-        if (!chosen) throw new UserError("there is no such segment; miette segment list shows them.", { file });
-        const { consent: purpose } = chosen;
-        if (purpose === null) {
-          throw new UserError("names no purpose, so it is for analysis alone; add a line -- consent: marketing.", {
-            file,
-          });
-        }
-        const kinds = [...identifierKinds(session.project).keys()];
-        const unknown = options.with.find((kind) => !kinds.includes(kind));
-        if (unknown !== undefined) {
-          throw new UserError(`is no kind of identifier here; there are ${kinds.join(", ")}.`, { key: "--with" });
-        }
-        const fields = [...new Set(options.with)];
-        const order = { segment: name, purpose, recipient: options.to, fields, actor: actor() };
-        const report = await handOverAudience(session.activatorPool, session.vault, order, (batches) =>
-          writeWhole(options.out, (out) => pipeline(Readable.from(audienceCsv(batches, fields)), out, { end: false })),
-        );
-        if (session.json) return console.log(JSON.stringify(report));
-        console.log(
-          `${report.members} customers written; ${report.excluded} do not allow ${purpose} and are left out.`,
-        );
+    .requiredOption(
+      "--to <recipient>",
+      "a destination of the project; with --out anybody: pseudonyms are this recipient's own",
+    )
+    .option("--out <file>", "a file to write instead, as CSV, for its owner alone")
+    .option(
+      "--with <kind>",
+      "with --out: a kind of identifier to open, such as email",
+      (kind, all: string[]) => [...all, kind],
+      [],
+    )
+    .action(async (name: string, options: HandOver, command: Command) => {
+      const { out, to } = options;
+      if (out === undefined && options.with.length > 0) {
+        throw new UserError("is for files; what goes to a destination stands in its fields: in miette.yaml.", {
+          key: "--with",
+        });
+      }
+      const needs = { worker: out === undefined };
+      await withSession(command.optsWithGlobals<GlobalOptions>(), needs, async (session) => {
+        if (out === undefined) await deliver(session, name, to);
+        else await writeFile(session, name, { ...options, out });
       });
     });
+}
+
+interface HandOver {
+  to: string;
+  out?: string;
+  with: string[];
+}
+
+async function deliver(session: Session, segment: string, destination: string): Promise<void> {
+  const names = session.project.destinations.map((each) => each.name);
+  if (!names.includes(destination)) {
+    const known = names.length > 0 ? `the project declares ${names.join(", ")}` : "the project declares none";
+    throw new UserError(
+      `is no destination; ${known}. Add it to destinations: in miette.yaml, or write a file with --out.`,
+      {
+        key: "--to",
+      },
+    );
+  }
+  const report = await runWorkflow<DeliveryReport>(session.client, "deliverAudience", {
+    workflowId: deliveryWorkflowId(destination, segment),
+    input: { segment, destination, actor: actor() },
+    summary: `${segment} to ${destination}`,
+    quiet: session.json,
+    ended: session.stack.ended,
+  });
+  if (session.json) return console.log(JSON.stringify(report));
+  const { delivered, removed, excluded } = report;
+  console.log(`${delivered} customers delivered, ${removed} removed; ${excluded} do not allow it and are left out.`);
+}
+
+async function writeFile(session: Session, name: string, options: HandOver & { out: string }): Promise<void> {
+  const chosen = (await segmentsOf(session)).get(name);
+  const file = `sql/segments/${name}.sql`;
+  if (!chosen) throw new UserError("there is no such segment; miette segment list shows them.", { file });
+  const { consent: purpose } = chosen;
+  if (purpose === null) {
+    throw new UserError("names no purpose, so it is for analysis alone; add a line -- consent: marketing.", { file });
+  }
+  if (session.project.destinations.some((each) => each.name === options.to)) {
+    throw new UserError("is a destination of the project; leave --out away, or name another recipient.", {
+      key: "--to",
+    });
+  }
+  const kinds = [...identifierKinds(session.project).keys()];
+  const unknown = options.with.find((kind) => !kinds.includes(kind));
+  if (unknown !== undefined) {
+    throw new UserError(`is no kind of identifier here; there are ${kinds.join(", ")}.`, { key: "--with" });
+  }
+  const fields = [...new Set(options.with)];
+  const order = { segment: name, purpose, recipient: options.to, fields, actor: actor() };
+  const report = await handOverAudience(session.activatorPool, session.vault, order, (batches) =>
+    writeWhole(options.out, (out) => pipeline(Readable.from(audienceCsv(batches, fields)), out, { end: false })),
+  );
+  if (session.json) return console.log(JSON.stringify(report));
+  console.log(`${report.members} customers written; ${report.excluded} do not allow ${purpose} and are left out.`);
 }
 
 /** The graph is loaded first: it tells what a segment may not read. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Client, Connection } from "@temporalio/client";
 import type pg from "pg";
 import { loadProject, loadSettings, loadSqlTree, PACKAGE_DIRECTORY, type Settings } from "../config.ts";
-import { sourceSpecs } from "../connectors/index.ts";
+import { destinationSpecs, sourceSpecs } from "../connectors/index.ts";
 import { UserError } from "../domain/errors.ts";
 import type { Project } from "../domain/project.ts";
 import { keyRingOf } from "../privacy/key-ring.ts";
@@ -124,7 +124,11 @@ export async function withServers<T>(
     const environment = { ...ownEnvironment(), ...demo };
     const watched = new Set(WORKER_SETTINGS);
     const env = namesRead(environment, watched);
-    const project = await loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs, env });
+    const project = await loadProject(settings.projectDirectory, {
+      connectorSpecs: sourceSpecs,
+      destinationSpecs,
+      env,
+    });
     const urls = await prepareWarehouse(settings, stack);
     const pool = openPool(urls.owner, { max: 4, name: "command" });
     closers.push(() => pool.end());

@@ -103,7 +103,7 @@ colour: red
       "miette.yaml:25 goals[0].target: must be a number, as in 0.35, not a text.",
       'miette.yaml:25 goals[0].by: "tomorrow" must be a day, as in 2027-03-31.',
       "miette.yaml:26 notify.webhook: the value must be an http or https URL, as in ${ALERT_WEBHOOK}.",
-      'miette.yaml:27 colour: unknown key "colour"; known here are name, currency, time_zone, default_country, age_of_consent, sources, identity, goals, notify.',
+      'miette.yaml:27 colour: unknown key "colour"; known here are name, currency, time_zone, default_country, age_of_consent, sources, identity, goals, destinations, notify.',
     ]);
   });
 

@@ -3,6 +3,7 @@ import type { ValidateFunction } from "ajv";
 import { isSupportedCountry } from "libphonenumber-js";
 import { UserError } from "../domain/errors.ts";
 import type { Project } from "../domain/project.ts";
+import { type DestinationBlock, readDestinations } from "./destinations.ts";
 import { fillEnvironment } from "./environment.ts";
 import { Findings } from "./findings.ts";
 import { readFreshness } from "./freshness.ts";
@@ -28,6 +29,7 @@ interface ProjectBlock {
   identity?: { identifiers?: IdentifierBlock[]; survivorship?: SurvivorshipBlock };
   goals?: GoalBlock[];
   notify?: NotifyBlock;
+  destinations?: Record<string, DestinationBlock>;
 }
 
 let validateProject: ValidateFunction | undefined;
@@ -36,7 +38,12 @@ let validateProject: ValidateFunction | undefined;
  * Reads `miette.yaml` and the schemas that it names. Throws UserErrors with everything that is wrong, in the order
  * of files and lines.
  */
-export async function readProject(directory: string, env: Environment, specs: ConnectorSpecs): Promise<Project> {
+export async function readProject(
+  directory: string,
+  env: Environment,
+  specs: ConnectorSpecs,
+  destinationSpecs: ConnectorSpecs = {},
+): Promise<Project> {
   const root = resolve(directory);
   const file = await openProjectFile(root);
   const { data, flaws: unfilled } = fillEnvironment(file, env);
@@ -61,6 +68,12 @@ export async function readProject(directory: string, env: Environment, specs: Co
   const goals = findings.isSound(["goals"]) ? readGoals(block.goals ?? [], findings) : [];
   const freshness = readFreshness(isObject(block.sources) ? block.sources : {}, findings);
   const notify = readNotify(findings.isSound(["notify"]) ? (block.notify ?? {}) : {}, findings);
+  const destinations = readDestinations(
+    isObject(block.destinations) ? block.destinations : {},
+    fieldKinds,
+    new ConnectorConfigs(destinationSpecs),
+    findings,
+  );
   findings.throwIfAny();
 
   const {
@@ -83,6 +96,7 @@ export async function readProject(directory: string, env: Environment, specs: Co
     goals,
     freshness,
     notify,
+    destinations,
   };
 }
 

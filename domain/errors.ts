@@ -68,6 +68,7 @@ export type ErrorCode =
   | "erasure_incomplete"
   | "rate_limited"
   | "notification_failed"
+  | "delivery_in_flight"
   | "internal";
 
 /** `miette.yaml:12 sources.shop: ` or an empty string where no place is known. */

@@ -16,6 +16,22 @@ export const IDENTITY_WORKFLOW_ID = "identity:apply";
 export const DECIDE_RULES_SIGNAL = "decideRules";
 export const KEYS_WORKFLOW_ID = "keys:rotate";
 
+/** Says that somebody has withdrawn something since. */
+export const REVOKE_MORE_SIGNAL = "revokeMore";
+/** How the workflow is started that takes people out of destinations whom they allow no longer; one under way looks once more. */
+export const REVOKE_DELIVERIES = {
+  workflowId: "revocations",
+  taskQueue: TASK_QUEUE,
+  args: [],
+  signal: REVOKE_MORE_SIGNAL,
+  staticSummary: "people taken out of destinations",
+};
+
+/** The workflow id of a segment's hand-over to a destination: one at a time. */
+export function deliveryWorkflowId(destination: string, segment: string): string {
+  return `deliver:${destination}:${segment}`;
+}
+
 /** Carries out what is approved: one at a time. */
 export const ERASURE_WORKFLOW_ID = "erasures";
 

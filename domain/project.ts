@@ -22,6 +22,7 @@ export interface Project {
   goals: Goal[];
   freshness: FreshnessRule[];
   notify: Notify;
+  destinations: DestinationDeclaration[];
 }
 
 export interface SourceDeclaration {
@@ -79,6 +80,17 @@ export interface FreshnessRule {
   /** Seconds; null: no such limit. */
   warnAfter: number | null;
   errorAfter: number | null;
+}
+
+/** Who may get audiences. Its config may hold secrets, so it never enters a workflow or a log. */
+export interface DestinationDeclaration {
+  name: string;
+  connector: string;
+  config: Json;
+  /** What goes with a person's pseudonym: the destination's name for it, and the kind of identifier that it is. */
+  fields: Record<string, string>;
+  /** What the law calls the handing over besides: `sale`, `sharing`. Who has opted out of one of these is left out. */
+  countsAs: string[];
 }
 
 /** Where news that needs a person goes. Holds secrets, so it never enters a workflow or a log. */

@@ -26,7 +26,8 @@ beforeAll(async () => {
 });
 
 /** Tests, and what only they use, may import what they like. */
-const isTest = (path: string) => /^(test\/|vitest\.config)|\.test\.ts$|(^|\/)(test-[\w-]+|fixture)\.ts$/.test(path);
+const isTest = (path: string) =>
+  /^(test\/|vitest\.config)|\.test\.ts$|(^|\/)(test-[\w-]+|(?:[\w-]+-)?fixture)\.ts$/.test(path);
 
 /** Reads what every process hands on to the programs that it starts; no setting of ours. */
 const HANDS_ON = "stack/environment.ts";

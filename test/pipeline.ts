@@ -14,7 +14,7 @@ import { errorsAsCodes } from "../activities/errors-as-codes.ts";
 import { createActivities } from "../activities/index.ts";
 import { declareField, loadProject, loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
 import type { Source } from "../connectors/connector.ts";
-import { sources } from "../connectors/index.ts";
+import { destinations, destinationSpecs, sources } from "../connectors/index.ts";
 import { BUILD_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
 import type { BuildInput, BuildReport, RunReport, SyncReport, SyncSourceInput } from "../domain/runs.ts";
 import type { Project } from "../domain/project.ts";
@@ -114,7 +114,7 @@ export async function openPipeline(
   const converter = dataConverter(pools.loader, vault);
   const connection = await NativeConnection.connect({ address });
   const project = (): Promise<Project> =>
-    loadProject(directory, { connectorSpecs, env: { MIETTE_SHARED_DATA: SHARED_DATA, ...env } });
+    loadProject(directory, { connectorSpecs, destinationSpecs, env: { MIETTE_SHARED_DATA: SHARED_DATA, ...env } });
   const worker = await Worker.create({
     connection,
     namespace,
@@ -133,6 +133,7 @@ export async function openPipeline(
       vault,
       keys: testKeys,
       sources: connectors,
+      destinations,
       log,
       logFolder: join(directory, "logs"),
       loadProject: project,

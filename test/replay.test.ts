@@ -1,12 +1,14 @@
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { randomUUID } from "node:crypto";
 import { DeterminismViolationError } from "@temporalio/workflow";
 import { bundleWorkflowCode, Worker, type WorkflowBundle } from "@temporalio/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PACKAGE_DIRECTORY } from "../config.ts";
 import {
   DECIDE_RULES_SIGNAL,
+  deliveryWorkflowId,
   ERASURE_WORKFLOW_ID,
   erasureWorkflowId,
   HEALTH_WORKFLOW_ID,
@@ -14,6 +16,7 @@ import {
   KEYS_WORKFLOW_ID,
   readmissionWorkflowId,
   recheckWorkflowId,
+  REVOKE_DELIVERIES,
   schemaWorkflowId,
   TASK_QUEUE,
 } from "../domain/ids.ts";
@@ -70,6 +73,11 @@ test.runIf(IS_RECORDING)("histories are recorded anew from real runs", { timeout
   const project = join(folder, "project");
   await mkdir(join(project, "schemas"), { recursive: true });
   await mkdir(join(project, "data"));
+  await mkdir(join(project, "sql/segments"), { recursive: true });
+  await writeFile(
+    join(project, "sql/segments/everybody.sql"),
+    "-- Everybody.\n-- consent: marketing\nselect customer_id from mart.dim_customers\n",
+  );
   await writeFile(
     join(project, "miette.yaml"),
     `name: replayed
@@ -181,6 +189,29 @@ properties:
     const access = await carriedOut("access");
     await record("grant-access", access.workflowId);
     await record("expire-archive", `archive:${access.requestId}`);
+    const plain = await readFile(join(project, "miette.yaml"), "utf8");
+    await writeFile(
+      join(project, "miette.yaml"),
+      `${plain}destinations:\n  files: { connector: csv, config: { directory: out } }\n`,
+    );
+    const member = randomUUID();
+    await pipeline.pool.query(`
+      insert into privacy.deliveries (destination, operation, audience, purpose, state, members) values ('files', 'deliver', 'everybody', 'marketing', 'confirmed', 1);
+      insert into privacy.recipients (batch_id, customer_id, recipient, audience, purpose, state)
+        select delivery_id, '${member}', 'files', 'everybody', 'marketing', 'done' from privacy.deliveries`);
+    const delivery = deliveryWorkflowId("files", "everybody");
+    const again = () =>
+      pipeline.pool.query("update privacy.recipients set state = 'unknown' where operation = 'remove'");
+    await pipeline.client.workflow.execute("deliverAudience", {
+      workflowId: delivery,
+      taskQueue: TASK_QUEUE,
+      args: [{ segment: "everybody", destination: "files", actor: "os:operator" }],
+    });
+    await record("deliver-audience", delivery);
+    await again();
+    await (await pipeline.client.workflow.signalWithStart("revokeDeliveries", REVOKE_DELIVERIES)).result();
+    await record("revoke-deliveries", REVOKE_DELIVERIES.workflowId);
+    await writeFile(join(project, "miette.yaml"), plain);
     const rotation = { workflowId: KEYS_WORKFLOW_ID, taskQueue: TASK_QUEUE, args: [{ actor: "os:operator" }] };
     await pipeline.client.workflow.execute("rotateKeys", rotation);
     await record("rotate-keys", KEYS_WORKFLOW_ID);

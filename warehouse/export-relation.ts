@@ -4,7 +4,7 @@ import pg from "pg";
 import { to as copyTo } from "pg-copy-streams";
 import Cursor from "pg-cursor";
 import { UserError } from "../domain/errors.ts";
-import { FORMULA } from "./activation/csv.ts";
+import { FORMULA } from "../domain/csv-line.ts";
 import { quoteName } from "./database.ts";
 import { asSentence } from "./read.ts";
 import { writeSpreadsheet, type ExportedColumn } from "./spreadsheet.ts";

@@ -193,6 +193,8 @@ test("each role reads exactly what its work takes", async () => {
       "mart.orders",
       "privacy.consent_events",
       "privacy.consent_identifiers",
+      "privacy.deliveries",
+      "privacy.leaving_people",
       "privacy.recipients",
     ].toSorted(),
     auditor: [
@@ -202,6 +204,7 @@ test("each role reads exactly what its work takes", async () => {
       "privacy.audit_chain",
       "privacy.consent_events",
       "privacy.consent_identifiers",
+      "privacy.deliveries",
       "privacy.receipts",
       "privacy.recipients",
       "privacy.request_events",

@@ -12,6 +12,7 @@ import {
 import { ERASURE_WORKFLOW_ID, recheckWorkflowId } from "../domain/ids.ts";
 import type { ErasurePlan, ErasureReport } from "../domain/requests.ts";
 import { planning, workingOn } from "./activities.ts";
+import { eraseElsewhere } from "./erase-elsewhere.ts";
 import { eraseBatch, eraseMore } from "./erase-batch.ts";
 import { recheckErasure } from "./recheck-erasure.ts";
 import { isAlreadyStarted } from "./request-build.ts";
@@ -59,6 +60,8 @@ export async function eraseSubject(input: {
   await joinBatch();
   setCurrentDetails(describe(plan, "being carried out"));
   await condition(() => isErased);
+  setCurrentDetails(describe(plan, "being carried out elsewhere"));
+  await eraseElsewhere(requestId);
   const { state, receipt, recipients } = await planning.completeErasure({ requestId });
   await startChild(recheckErasure, {
     args: [{ requestId }],

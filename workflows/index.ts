@@ -15,3 +15,5 @@ export { releaseCorrection } from "./release-correction.ts";
 export { rotateKeys } from "./rotate-keys.ts";
 export { runPipeline } from "./run-pipeline.ts";
 export { syncSource } from "./sync-source.ts";
+export { deliverAudience } from "./deliver-audience.ts";
+export { revokeDeliveries } from "./revoke-deliveries.ts";

@@ -2,7 +2,7 @@ import type pg from "pg";
 import { ZipWriter } from "@zip.js/zip.js";
 import { CodedError, UserError, UserErrors } from "../../domain/errors.ts";
 import type { Project } from "../../domain/project.ts";
-import { csvLine } from "../activation/csv.ts";
+import { csvLine } from "../../domain/csv-line.ts";
 import { inTransaction } from "../database.ts";
 import { lockEpoch, readEpoch } from "../epoch.ts";
 import { planErasure } from "../erasure/plan.ts";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { parse } from "csv-parse/sync";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { csvLine } from "../../domain/csv-line.ts";
 import { createTestDatabase, type TestDatabase } from "../../test/database.ts";
 import { openTestVault } from "../../test/landing.ts";
 import { verifyAudit } from "../audit.ts";
@@ -9,7 +10,7 @@ import type pg from "pg";
 import { inTransaction, openPool } from "../database.ts";
 import type { Vault } from "../vault.ts";
 import { handOverAudience, type AudienceMember } from "./audience.ts";
-import { audienceCsv, csvLine } from "./csv.ts";
+import { audienceCsv } from "./csv.ts";
 
 let database: TestDatabase;
 let activator: pg.Pool;

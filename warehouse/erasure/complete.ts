@@ -1,6 +1,7 @@
 import type pg from "pg";
 import type { RequestState, Verification } from "../../domain/requests.ts";
 import { inTransaction } from "../database.ts";
+import { readErasures } from "../activation/erasures.ts";
 import { issueReceipt } from "../receipts.ts";
 import { moveRequest, noteEvent, readRequest } from "../requests/store.ts";
 import type { Vault } from "../vault.ts";
@@ -16,7 +17,7 @@ export interface Completion {
 
 /**
  * Says, signed, what an erasure has come to: `completed` only where a look for what is left found nothing and left out
- * nothing, and nobody outside was handed anything of the person. Done again it gives the receipt that was issued.
+ * nothing, and every destination that was handed something of the person has taken its erasure. Done again it gives the receipt that was issued.
  */
 export async function completeErasure(
   pool: pg.Pool,
@@ -35,7 +36,9 @@ export async function completeErasure(
      where request_id = $1 and event = 'handed_over' order by event_id`,
     [requestId],
   );
-  const recipients = handedOver.map(({ recipient }) => recipient);
+  const elsewhere = await readErasures(pool, requestId);
+  const unfinished = elsewhere.filter(({ status }) => status !== "accepted" && status !== "confirmed");
+  const recipients = [...handedOver, ...unfinished].map(({ recipient }) => recipient);
   const isClean = verification.findings.length === 0 && verification.unscanned.length === 0 && recipients.length === 0;
   const state = isClean ? "completed" : "completed_with_exceptions";
   let receipt = Number(issued[0]?.seq ?? 0);
@@ -52,8 +55,8 @@ export async function completeErasure(
       plan: request.plan,
       // Of everybody who was erased in the same pass: a table is read once for all.
       swept_together: swept,
-      // Nothing reaches into what has left: somebody has to ask each of them.
-      recipients: recipients.map((recipient) => ({ recipient, status: "manual" })),
+      // Nothing reaches into a file that has left: somebody has to ask whoever got it.
+      recipients: [...handedOver.map(({ recipient }) => ({ recipient, status: "manual" })), ...elsewhere],
       verification: stated(verification),
       backup_residue_until: await backupResidue(pool),
     });

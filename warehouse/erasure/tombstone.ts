@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { CodedError } from "../../domain/errors.ts";
 import { inTransaction } from "../database.ts";
+import { sealErasures } from "../activation/erasures.ts";
 import { suppressionsOf } from "../landing/suppressions.ts";
 import { noteEvent, openIdentifiers, openSealed, sealForRequest } from "../requests/store.ts";
 import type { Vault } from "../vault.ts";
@@ -41,7 +42,7 @@ export async function tombstone(pool: pg.Pool, vault: Vault, batchId: string): P
       const whole = await resolveScope(client, vault, all);
       const found = new Set([...scopes.values()].flatMap(({ tokens }) => tokens));
       if (whole.tokens.some((token) => !found.has(token))) return null;
-      return await suppress(client, vault, batchId, scopes, sealed);
+      return await suppress(client, pool, vault, batchId, scopes, sealed);
     });
     if (added !== null) return added;
     if (attempt === ATTEMPTS) {
@@ -52,6 +53,7 @@ export async function tombstone(pool: pg.Pool, vault: Vault, batchId: string): P
 
 async function suppress(
   client: pg.ClientBase,
+  pool: pg.Pool,
   vault: Vault,
   batchId: string,
   scopes: ReadonlyMap<string, Scope>,
@@ -60,6 +62,7 @@ async function suppress(
   let added = 0;
   for (const [id, { identifiers, customers }] of scopes) {
     await noteRecipients(client, id, customers);
+    await sealErasures(client, pool, vault, id, customers);
     const hashes = identifiers.flatMap(({ kind, canonical }) =>
       suppressionsOf(vault.naming, kind, canonical, canonical.includes("@")),
     );
@@ -97,11 +100,12 @@ async function suppress(
   return added;
 }
 
-/** Whoever was handed something of the person stands in the request from now on: the list of recipients goes with the person. */
+/** Whoever was handed a file with something of the person stands in the request from now on: the list of recipients goes with the person. */
 async function noteRecipients(client: pg.ClientBase, requestId: string, customers: readonly string[]): Promise<void> {
   const { rows } = await client.query<{ recipient: string }>(
     `select distinct recipient from privacy.recipients as r
      where customer_id = any($2::uuid[]) and state <> 'withheld'
+       and not exists (select from privacy.deliveries as d where d.delivery_id = r.batch_id)
        and not exists (select from privacy.request_events as e
          where e.request_id = $1 and e.event = 'handed_over' and e.detail ->> 'recipient' = r.recipient)
      order by recipient`,

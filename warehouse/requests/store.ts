@@ -158,7 +158,7 @@ export async function openSealed<T>(
   );
   const value = rows[0]?.value;
   if (!value) return null;
-  const key = await vault.purposeKey(pool, keyPurpose(requestId));
+  const key = await requestKey(pool, vault, requestId);
   return JSON.parse(open(key, identity(requestId, column), value).toString("utf8")) as T;
 }
 
@@ -170,7 +170,7 @@ export async function sealForRequest(
   column: SealedColumn,
   value: unknown,
 ): Promise<Buffer> {
-  const key = await vault.purposeKey(pool, keyPurpose(requestId));
+  const key = await requestKey(pool, vault, requestId);
   return seal(key, identity(requestId, column), JSON.stringify(value));
 }
 
@@ -180,6 +180,11 @@ export async function forgetSubject(pool: pg.Pool, vault: Vault, requestId: stri
     requestId,
   ]);
   await vault.destroyPurposeKey(pool, keyPurpose(requestId));
+}
+
+/** The key of a request's own, under which all that names its person is sealed. */
+export async function requestKey(pool: pg.Pool, vault: Vault, requestId: string): Promise<Buffer> {
+  return await vault.purposeKey(pool, keyPurpose(requestId));
 }
 
 function keyPurpose(requestId: string): string {

@@ -1,0 +1,234 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile, appendFile, mkdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { DeliveryReport } from "../domain/destinations.ts";
+import { deliveryWorkflowId, erasureWorkflowId, REVOKE_DELIVERIES, TASK_QUEUE } from "../domain/ids.ts";
+import type { ErasureReport } from "../domain/requests.ts";
+import { recordSaid, type Said } from "../warehouse/consent/record.ts";
+import { inTransaction } from "../warehouse/database.ts";
+import { claimDeliveries } from "../warehouse/activation/claim.ts";
+import { prepareSend } from "../warehouse/activation/send.ts";
+import { readReceipts } from "../warehouse/receipts.ts";
+import { receiveRequest } from "../warehouse/requests/store.ts";
+import { readSubject } from "../warehouse/requests/subject.ts";
+import { CANARY, CONTROL, shopRows, writeErasureProject, writeRows } from "./erasure-project.ts";
+import { openPipeline, type Pipeline } from "./pipeline.ts";
+import { receiveWebhooks, WEBHOOK_SECRET } from "./webhook-receiver.ts";
+
+let directory: string;
+let pipeline: Pipeline;
+let crm: Awaited<ReturnType<typeof receiveWebhooks>>;
+const PEOPLE = 32;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "miette-destinations-"));
+  crm = await receiveWebhooks();
+  await writeErasureProject(directory);
+  await mkdir(join(directory, "sql/segments"), { recursive: true });
+  await writeFile(
+    join(directory, "sql/segments/buyers.sql"),
+    "-- Customers who have bought.\n-- consent: marketing\nselect customer_id from mart.fct_orders\n",
+  );
+  await appendFile(
+    join(directory, "miette.yaml"),
+    `destinations:
+  crm:
+    connector: webhook
+    fields: { email_address: email }
+    counts_as: [sale]
+    config: { url: "${crm.url}", secret: "${WEBHOOK_SECRET}", timeout_seconds: 2 }
+  files:
+    connector: csv
+    fields: { email: email }
+    config: { directory: outbox }
+`,
+  );
+  await writeRows(directory, shopRows());
+  pipeline = await openPipeline(directory);
+  await pipeline.run();
+  for (const { email } of [
+    CANARY,
+    CONTROL,
+    ...Array.from({ length: 30 }, (_, i) => ({ email: `c${100 + i}@crowd.test` })),
+  ]) {
+    await say(email, { occurredAt: new Date("2026-01-01T00:00:00Z") });
+  }
+});
+afterAll(async () => {
+  await pipeline.close();
+  await crm.close();
+  await rm(directory, { recursive: true });
+});
+beforeEach(() => crm.behave(() => 200));
+
+async function say(email: string, said: Partial<Said>): Promise<void> {
+  const whole: Said = {
+    choice: "consent",
+    isGiven: true,
+    purpose: "marketing",
+    occurredAt: new Date(),
+    source: "cli",
+    noticeVersion: null,
+    jurisdiction: "EU",
+    expiresAt: null,
+    ...said,
+  };
+  await inTransaction(pipeline.pool, (client) =>
+    recordSaid(client, whole, [pipeline.vault.naming.token("email", email)], "test"),
+  );
+}
+
+const handOver = (destination = "crm"): Promise<DeliveryReport> =>
+  pipeline.client.workflow.execute("deliverAudience", {
+    workflowId: deliveryWorkflowId(destination, "buyers"),
+    taskQueue: TASK_QUEUE,
+    args: [{ segment: "buyers", destination, actor: "test" }],
+  }) as Promise<DeliveryReport>;
+const revoke = async (): Promise<unknown> => {
+  const handle = await pipeline.client.workflow.signalWithStart("revokeDeliveries", REVOKE_DELIVERIES);
+  return await handle.result();
+};
+const emails = () => [...crm.audience.values()].flatMap((member) => member["email_address"] as string[]).toSorted();
+const rowsOf = async (sql: string, values: unknown[] = []): Promise<unknown[]> =>
+  (await pipeline.pool.query(sql, values)).rows;
+
+test("who allows the purpose is delivered once, under a pseudonym of the destination's own; what changes follows", async () => {
+  crm.behave((_call, number) => ([503, 429, "half"] as const)[number] ?? 200);
+  expect(await handOver()).toEqual({ delivered: PEOPLE, removed: 0, excluded: 0 });
+  // Refused, asked for patience, broken off after it had its effect, and then again: one effect, and the very same call.
+  expect(new Set(crm.calls.map(({ key, text }) => `${key} ${text}`)).size).toBe(1);
+  expect(crm.calls).toHaveLength(4);
+  expect(crm.effects).toEqual(["audience.deliver"]);
+  expect(emails()).toContain(CANARY.email);
+  expect(crm.audience.size).toBe(PEOPLE);
+  expect(await handOver()).toEqual({ delivered: 0, removed: 0, excluded: 0 });
+  expect(crm.calls).toHaveLength(4);
+
+  await say("c100@crowd.test", { isGiven: false });
+  await say("c101@crowd.test", { choice: "opt_out", purpose: "sale" });
+  await say("c102@crowd.test", { choice: "objection", purpose: "analytics" });
+  expect(await revoke()).toEqual({ removed: 2, failed: 0 });
+  expect(crm.audience.size).toBe(PEOPLE - 2);
+  expect(emails()).not.toContain("c100@crowd.test");
+  expect(await revoke()).toEqual({ removed: 0, failed: 0 });
+  expect(await handOver()).toEqual({ delivered: 0, removed: 0, excluded: 2 });
+  await say("c100@crowd.test", {});
+  expect(await handOver()).toEqual({ delivered: 1, removed: 0, excluded: 1 });
+  expect(await rowsOf("select distinct state from privacy.recipients")).toEqual([{ state: "done" }]);
+});
+
+test("a worker that dies between its call and its note sends the same again, unless somebody has withdrawn meanwhile", async () => {
+  const project = await pipeline.project();
+  const declared = project.destinations.find(({ name }) => name === "crm")!;
+  const forget = (email: string) => say(email, { isGiven: false });
+  await forget("c103@crowd.test");
+  await forget("c104@crowd.test");
+  await revoke();
+  await say("c103@crowd.test", {});
+  await say("c104@crowd.test", {});
+  const { deliveries } = await claimDeliveries(
+    pipeline.pool,
+    declared,
+    { segment: "buyers", purpose: "marketing" },
+    "test",
+  );
+  // As far as a worker comes that is killed while its call is under way.
+  const first = await prepareSend(pipeline.pool, pipeline.vault, declared, deliveries[0]!);
+  expect("people" in first && first.people).toHaveLength(2);
+  const again = await prepareSend(pipeline.pool, pipeline.vault, declared, deliveries[0]!);
+  expect("people" in again && [again.batch.deliveryId, again.batch.madeAt, again.people]).toEqual(
+    "people" in first && [first.batch.deliveryId, first.batch.madeAt, first.people],
+  );
+  await forget("c104@crowd.test");
+  const before = crm.calls.length;
+  await handOver();
+  const [call, ...more] = crm.calls.slice(before);
+  expect(call!.key).not.toBe(deliveries[0]);
+  expect(call!.members.map((member) => member["email_address"])).toEqual([["c103@crowd.test"]]);
+  // Her name may have left: she is taken out, after the others are in.
+  expect(more.map(({ type, members }) => [type, members.length])).toEqual([["audience.remove", 1]]);
+  expect(await revoke()).toEqual({ removed: 0, failed: 0 });
+});
+
+test("what a receiver refuses for good is told, and tried anew by the next hand-over; who withdraws between is not sent", async () => {
+  await say("c105@crowd.test", { isGiven: false });
+  await revoke();
+  await say("c105@crowd.test", {});
+  crm.behave(() => 400);
+  await expect(handOver()).rejects.toMatchObject({ cause: { cause: { type: "source_rejected" } } });
+  crm.behave(() => 302);
+  await expect(handOver()).rejects.toMatchObject({ cause: { cause: { type: "source_rejected" } } });
+  crm.behave(() => 200);
+  expect(await handOver()).toMatchObject({ delivered: 1 });
+});
+
+test("a directory gets a file for each batch, whole, for its owner alone", async () => {
+  expect(await handOver("files")).toMatchObject({ delivered: PEOPLE - 1 });
+  const folder = join(directory, "outbox");
+  const [name] = await readdir(folder);
+  expect((await stat(join(folder, name!))).mode & 0o777).toBe(0o600);
+  const lines = (await readFile(join(folder, name!), "utf8")).split("\r\n");
+  expect(lines[0]).toBe("id,email");
+  expect(lines).toHaveLength(PEOPLE + 1);
+  const ids = lines.slice(1, -1).map((line) => line.split(",")[0]);
+  expect(ids.filter((id) => crm.audience.has(id!))).toEqual([]);
+});
+
+test("an erasure reaches every destination that was handed something, once, and the receipt says what each has said", async () => {
+  const id = [...crm.audience.values()].find((member) => String(member["email_address"]) === CANARY.email)!["id"];
+  let refusals = 0;
+  crm.behave(({ type }) =>
+    type === "person.erase" && refusals++ === 0 ? "half" : { status: 200, text: '{"status":"confirmed"}' },
+  );
+  const report = await erase(CANARY.email);
+  expect(report.state).toBe("completed");
+  const erasures = crm.calls.filter(({ type }) => type === "person.erase");
+  expect(erasures).toHaveLength(2);
+  expect(new Set(erasures.map(({ text }) => text)).size).toBe(1);
+  expect(erasures[0]!.members).toEqual([{ id }]);
+  expect(crm.effects.filter((effect) => effect === "person.erase")).toHaveLength(1);
+  const receipts = await readReceipts(pipeline.pool, report.requestId);
+  expect(JSON.parse(receipts[0]!.body)).toMatchObject({
+    recipients: [
+      { recipient: "crm", status: "confirmed" },
+      { recipient: "files", status: "accepted" },
+    ],
+  });
+  const folder = join(directory, "outbox");
+  const texts = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name), "utf8")));
+  expect(texts.join("")).not.toContain(CANARY.email);
+  expect(texts.join("")).toContain("c110@crowd.test");
+  expect(await rowsOf("select from privacy.deliveries where envelope is not null")).toEqual([]);
+});
+
+test("a destination that can't erase, or stands no longer in the project, is no clean receipt", async () => {
+  crm.behave(() => 405);
+  const report = await erase("c110@crowd.test");
+  expect(report).toMatchObject({ state: "completed_with_exceptions", recipients: ["crm"] });
+  const file = join(directory, "miette.yaml");
+  const whole = await readFile(file, "utf8");
+  await writeFile(file, whole.replace("  crm:", "  erp:"));
+  await expect(erase(CONTROL.email)).rejects.toMatchObject({
+    cause: { message: expect.stringContaining("the destination crm was handed something") as string },
+  });
+  await writeFile(file, whole);
+});
+
+async function erase(email: string): Promise<ErasureReport & { requestId: string }> {
+  const requestId = await receiveRequest(pipeline.pool, pipeline.vault, {
+    kind: "erasure",
+    channel: "cli",
+    jurisdiction: "EU",
+    dueAt: null,
+    notBefore: null,
+    identifiers: readSubject(await pipeline.project(), { emails: [email], phones: [], ids: [] }),
+    actor: "test",
+  });
+  const report = (await pipeline.client.workflow.execute("eraseSubject", {
+    workflowId: erasureWorkflowId(requestId),
+    taskQueue: TASK_QUEUE,
+    args: [{ requestId, actor: "test", approvedBy: "test" }],
+  })) as ErasureReport;
+  return { ...report, requestId };
+}

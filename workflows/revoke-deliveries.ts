@@ -1,0 +1,33 @@
+import { defineSignal, isCancellation, setCurrentDetails, setHandler } from "@temporalio/workflow";
+import { REVOKE_MORE_SIGNAL } from "../domain/ids.ts";
+import { planning } from "./activities.ts";
+import { reportFailure } from "./report-failure.ts";
+import { describeRun } from "./search-attributes.ts";
+import { sendOrFail } from "./send-or-fail.ts";
+
+const revokeMore = defineSignal(REVOKE_MORE_SIGNAL);
+
+/**
+ * Takes out of every destination whoever allows it no longer: by what the consent ledger says now, so it needs to know
+ * nobody. A destination that fails is told to the project's channels, and asked again the next time.
+ */
+export async function revokeDeliveries(): Promise<{ removed: number; failed: number }> {
+  describeRun({ kind: "delivery" });
+  let isMore = true;
+  setHandler(revokeMore, () => void (isMore = true));
+  const report = { removed: 0, failed: 0 };
+  while (isMore) {
+    isMore = false;
+    for (const deliveryId of await planning.claimRevocations()) {
+      try {
+        report.removed += (await sendOrFail(deliveryId, "withdrawn")).members;
+      } catch (error) {
+        if (isCancellation(error)) throw error;
+        report.failed += 1;
+        await reportFailure("destinations", error);
+      }
+    }
+  }
+  setCurrentDetails(`${report.removed} removed`);
+  return report;
+}
