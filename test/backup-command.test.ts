@@ -64,6 +64,9 @@ test("a backup of one machine is the same mart on another", { timeout: PATIENCE 
   expect(vault).toMatch(/^faults-\d{8}T\d{6}\.\d{6}Z\.vault\.miette$/);
   expect((await readdir(backups)).toSorted()).toEqual([vault.replace(".vault.", ".data."), "vault"].toSorted());
 
+  const before = await customers(first);
+  succeeded(await first.miette(["down"]));
+
   const restore = ["restore", backups, "--vault", join(backups, "vault")];
   const withoutKeys = await second.miette(restore);
   expect(withoutKeys).toMatchObject({ code: 2, stdout: "" });
@@ -71,7 +74,7 @@ test("a backup of one machine is the same mart on another", { timeout: PATIENCE 
 
   await cp(join(first.home, "keys"), join(second.home, "keys"), { recursive: true });
   expect(succeeded(await second.miette(restore)).stdout).toMatch(/^Restored, and the mart is built\./m);
-  expect(await customers(second)).toEqual(await customers(first));
+  expect(await customers(second)).toEqual(before);
 
   const again = await second.miette(restore.slice(0, 2));
   expect(again).toMatchObject({ code: 2, stdout: "" });
@@ -98,6 +101,7 @@ test("a backup of another project is refused", { timeout: PATIENCE }, async () =
 
 /** The commands of identity as a person has them; it shares the first machine, whose mart stands. */
 test("who is who is asked and decided by commands, each a process of its own", { timeout: PATIENCE }, async () => {
+  succeeded(await first.miette(["up", "--detach"]));
   const identity = (...args: string[]) => first.miette(["identity", ...args]);
   const told = async <T>(...args: string[]) =>
     JSON.parse(succeeded(await identity(...args, "--json")).stdout.trim()) as T;
