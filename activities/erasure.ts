@@ -2,16 +2,19 @@ import { Context } from "@temporalio/activity";
 import type { Payload } from "@temporalio/common";
 import type { ErasurePlan, RequestState, Verification } from "../domain/requests.ts";
 import { UserError } from "../domain/errors.ts";
+import { subjectReference } from "../warehouse/audit.ts";
 import { inTransaction } from "../warehouse/database.ts";
 import { destinationsOf } from "../warehouse/activation/erasures.ts";
 import { claimBatch, finishBatch, vacuumTouched, type Batch } from "../warehouse/erasure/batch.ts";
 import { completeErasure, recordRecheck, type Completion } from "../warehouse/erasure/complete.ts";
+import { listReread, type Reread } from "../warehouse/erasure/reread.ts";
 import { awaitFence } from "../warehouse/erasure/fence.ts";
 import { planErasure } from "../warehouse/erasure/plan.ts";
 import { resolveScope, type Scope } from "../warehouse/erasure/scope.ts";
 import { openBatch, sweep } from "../warehouse/erasure/sweep.ts";
 import { tombstone } from "../warehouse/erasure/tombstone.ts";
 import { findingsOf, verifyErased } from "../warehouse/erasure/verify.ts";
+import { beginIdentityCheck } from "../warehouse/requests/identity.ts";
 import { readmit } from "../warehouse/requests/readmit.ts";
 import {
   forgetSubject,
@@ -46,9 +49,11 @@ export function erasureActivities(dependencies: Dependencies) {
       }
       const sealed = await sealForRequest(pool, vault, requestId, "scope", scope);
       await inTransaction(pool, async (client) => {
+        const [customerId] = scope.customers;
+        const subject = customerId === undefined ? null : await subjectReference(client, { customerId });
         await client.query(
-          "update privacy.requests set plan = $2, scope = $3, planned_at = now() where request_id = $1",
-          [requestId, JSON.stringify(plan), sealed],
+          "update privacy.requests set plan = $2, scope = $3, subject = $4, planned_at = now() where request_id = $1",
+          [requestId, JSON.stringify(plan), sealed, subject],
         );
         await moveRequest(client, requestId, ["received", "verified"], "planned", actor, {
           relations: plan.relations.length,
@@ -75,6 +80,25 @@ export function erasureActivities(dependencies: Dependencies) {
       if (state === "cancelled") await forgetSubject(pool, vault, requestId);
       return state;
     },
+    /** Milliseconds in which who asks has to show who they are; null: they need not. */
+    beginIdentityCheck: ({ requestId }: { requestId: string }): Promise<number | null> =>
+      beginIdentityCheck(pool, requestId),
+    /** Ends the wait for an identity. @returns `verified`, or what the request has ended as: `expired` */
+    async endIdentityCheck({ requestId }: { requestId: string }): Promise<RequestState> {
+      await inTransaction(pool, (client) => moveRequest(client, requestId, ["received"], "expired", "worker"));
+      const { state } = await readRequest(pool, requestId);
+      if (state === "expired") await forgetSubject(pool, vault, requestId);
+      return state;
+    },
+    /** The timer decides that the grace is over: another machine's clock may be behind it. */
+    async endGrace({ requestId }: { requestId: string }): Promise<void> {
+      await pool.query(
+        "update privacy.requests set not_before = least(not_before, now()) where request_id = $1 and state = 'approved'",
+        [requestId],
+      );
+    },
+    listReread: async ({ requestId }: { requestId: string }): Promise<Reread> =>
+      listReread(pool, await dependencies.loadProject(), requestId),
     readmitSubject: ({ requestId, actor }: { requestId: string; actor: string }): Promise<number | null> =>
       readmit(pool, vault, requestId, actor),
     claimErasures: (): Promise<Batch | null> => claimBatch(pool),
@@ -117,8 +141,20 @@ export function erasureActivities(dependencies: Dependencies) {
   };
 }
 
-/** Everything that Temporal keeps of each execution, opened, as text. */
+/** gRPC's code for what a server does not know to do. */
+const UNIMPLEMENTED = 12;
+
+/** Everything that Temporal keeps of each execution, opened, as text; null where the server can't list them. */
 async function* readHistories(): AsyncGenerator<string | null> {
+  try {
+    yield* readListed();
+  } catch (error) {
+    if ((error as { cause?: { code?: number } }).cause?.code !== UNIMPLEMENTED) throw error;
+    yield null;
+  }
+}
+
+async function* readListed(): AsyncGenerator<string | null> {
   const { client } = Context.current();
   const codecs = client.options.loadedDataConverter.payloadCodecs;
   let count = 0;

@@ -13,6 +13,7 @@ import type {
   SyncUnit,
   SyncUnitInput,
 } from "../domain/runs.ts";
+import { controllerActivities } from "./controller.ts";
 import type { Dependencies, SharedDependencies } from "./dependencies.ts";
 import { destinationActivities } from "./destinations.ts";
 import { erasureActivities } from "./erasure.ts";
@@ -48,6 +49,8 @@ export function createActivities({ pools, ...shared }: SharedDependencies) {
     publishBuild: (input: { buildId: string }): Promise<BuildReport> =>
       build.publishBuild(publisher, pools.privacy, input),
     checkHealth: (): Promise<Delivery[]> => health.checkHealth(publisher),
+    lookAtClock: (input: { requestId: string; at: string }): Promise<{ next: string | null; deliveries: Delivery[] }> =>
+      health.lookAtClock(publisher, input),
     raiseAlert: (input: Alert): Promise<void> => health.raiseAlert(publisher, input),
     deliver: (input: Delivery): Promise<void> => health.deliver(publisher, input),
     /** Waits for a workflow that somebody else started, and gives its result. */
@@ -60,6 +63,7 @@ export function createActivities({ pools, ...shared }: SharedDependencies) {
     ...identityActivities(loader, publisher),
     ...erasureActivities(privacy),
     ...destinationActivities({ ...shared, pool: pools.activator }, privacy),
+    ...controllerActivities(privacy),
     ...requestActivities(privacy),
   };
 }

@@ -140,6 +140,12 @@ const MODULES: Module[] = [
     },
   },
   {
+    load: async () => (await import("./api.ts")).registerApi,
+    commands: {
+      api: "take people's requests by HTTP, in the shapes of OpenDSR, until Ctrl-C",
+    },
+  },
+  {
     load: async () => (await import("./clock.ts")).registerClock,
     commands: {
       clock: "by when people's requests have to be answered: list, confirm receipt, extend",

@@ -11,6 +11,7 @@ import { printRows, printTable } from "./output.ts";
 import { registerAccess } from "./request-access.ts";
 import { registerCorrection } from "./request-correct.ts";
 import { registerChoices } from "./request-choice.ts";
+import { registerIdentityCheck } from "./request-identity.ts";
 import { readNames, withSubject, type SubjectOptions } from "./request-subject.ts";
 import { withSession, type GlobalOptions, type Session } from "./session.ts";
 import { runWorkflow } from "./workflow.ts";
@@ -76,6 +77,7 @@ export function registerRequest(program: Command): void {
   registerAccess(request);
   registerCorrection(request);
   registerChoices(request);
+  registerIdentityCheck(request);
   request
     .command("approve")
     .description("carry out a request as its plan says")

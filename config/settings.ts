@@ -39,6 +39,10 @@ export interface Settings {
   workflowBundle: string | null;
   /** What Node itself was told by NODE_OPTIONS. */
   nodeOptions: string;
+  /** What callers of the requests API prove themselves with; null: it is not served. */
+  apiToken: string | null;
+  /** Origins that the API may call back, as in `https://shop.example`. */
+  apiCallbacks: readonly string[];
   /** The version as which a worker registers with Temporal's worker deployments; null: unversioned. */
   workerVersion: { deploymentName: string; buildId: string } | null;
 }
@@ -132,6 +136,18 @@ export function readSettings(env: Environment, packageDirectory: string): Settin
     ),
     nodeOptions: env.NODE_OPTIONS ?? "",
     workflowBundle: env.MIETTE_WORKFLOW_BUNDLE ? resolve(env.MIETTE_WORKFLOW_BUNDLE) : null,
+    apiToken: read<string | null>(
+      "MIETTE_API_TOKEN",
+      null,
+      (text) => (/^\S{32,1000}$/.test(text) ? text : null),
+      "32 characters or more without a blank, as openssl rand -hex 32 makes them",
+    ),
+    apiCallbacks: read<readonly string[]>(
+      "MIETTE_API_CALLBACKS",
+      [],
+      parseOrigins,
+      "origins with commas between, as in https://shop.example,https://crm.example:8443",
+    ),
     workerVersion: null,
   };
   const named = (name: string, pattern: RegExp, expected: string): string =>
@@ -159,6 +175,13 @@ export function readSettings(env: Environment, packageDirectory: string): Settin
   }
   if (errors.length) throw new UserErrors(errors);
   return settings;
+}
+
+function parseOrigins(text: string): string[] | null {
+  const origins = text.split(",").map((each) => each.trim());
+  const isOrigin = (each: string): boolean =>
+    /^https?:\/\//.test(each) && URL.canParse(each) && new URL(each).origin === each;
+  return origins.every(isOrigin) ? origins : null;
 }
 
 function parsePort(text: string): number | null {

@@ -72,6 +72,16 @@ export function archiveWorkflowId(requestId: string): string {
   return `archive:${requestId}`;
 }
 
+/** The workflow id of what serves a request that came by the API. */
+export function serveWorkflowId(requestId: string): string {
+  return `serve:${requestId}`;
+}
+
+/** The workflow id of a request's clock. */
+export function clockWorkflowId(requestId: string): string {
+  return `clock:${requestId}`;
+}
+
 /** The workflow id of the later looks for what has come back. */
 export function recheckWorkflowId(requestId: string): string {
   return `recheck:${requestId}`;

@@ -39,6 +39,21 @@ export interface RequestTerms {
   fields?: string[];
 }
 
+/** How somebody has shown that they are who they say. */
+export const IDENTITY_PROOFS = ["signed_in", "known_contact", "document", "in_person", "challenge"] as const;
+export type IdentityProof = (typeof IDENTITY_PROOFS)[number];
+
+/** Days in which an identity has to be shown: half of the shortest time to answer, so that the other half is left for it. */
+export const IDENTITY_DAYS = 14;
+
+/** Choices about the use of data bind whoever asks: the law allows no identity check before them (11 CCR § 7026(d), GDPR articles 7(3) and 21). */
+const UNCHECKED: readonly RequestKind[] = ["opt_out", "limit", "objection", "consent"];
+
+/** Whether who asks has to show who they are; whoever enters a request by a command has seen to it. */
+export function needsIdentity(kind: RequestKind, channel: string): boolean {
+  return channel === "api" && !UNCHECKED.includes(kind);
+}
+
 /** Rows of one relation that a request touches. */
 export interface PlannedRows {
   relation: string;

@@ -19,14 +19,18 @@ export async function sendWebhook({ url, secret }: WebhookChannel, message: Aler
     data: { ...message, title: alertTitle(message), text: alertText(message) },
   });
   const headers = webhookHeaders(message.id, Math.floor(Date.now() / 1000), body, secret);
-  const status = await post(url, body, headers);
+  const status = await postJson(url, body, headers);
   if (status >= 200 && status < 300) return;
   throw new CodedError("notification_failed", `the webhook of notify answered with status ${status}`, {
     retryable: status >= 500 || LATER.has(status),
   });
 }
 
-async function post(url: string, body: string, headers: Record<string, string>): Promise<number> {
+/**
+ * POSTs JSON. A redirect is not followed.
+ * @returns the answer's status. @throws CodedError `notification_failed` where nobody answers
+ */
+export async function postJson(url: string, body: string, headers: Record<string, string>): Promise<number> {
   try {
     const response = await fetch(url, {
       method: "POST",
@@ -39,6 +43,6 @@ async function post(url: string, body: string, headers: Record<string, string>):
     return response.status;
   } catch (cause) {
     // The URL may hold a token, so it is not told.
-    throw new CodedError("notification_failed", "the webhook of notify can't be reached", { retryable: true, cause });
+    throw new CodedError("notification_failed", "a webhook can't be reached", { retryable: true, cause });
   }
 }

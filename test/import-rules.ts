@@ -23,7 +23,7 @@ const RULES: Record<string, Rule> = {
   config: { values: ["domain"] },
   stack: { values: ["config.ts", "config", "domain"] },
   report: { values: ["domain", "warehouse"] },
-  cli: outside(["cli", "report"]),
+  cli: outside(["cli", "report", "console"]),
   "cli.ts": outside(["cli"]),
   console: outside(["console"]),
   collector: outside(["collector"]),

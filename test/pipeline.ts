@@ -56,7 +56,7 @@ const silent = pino({ level: "silent" });
 let isSilent = false;
 
 /** The SDK's runtime is one for the process, and takes its logger once. */
-function silenceWorkers(): void {
+export function silenceWorkers(): void {
   if (isSilent) return;
   const quiet = (): void => undefined;
   Runtime.install({ logger: { log: quiet, trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet } });
@@ -73,6 +73,13 @@ export async function createNamespace(
     namespace,
     workflowExecutionRetentionPeriod: { seconds: 86_400 as never },
   });
+  await addSearchAttributes(connection, namespace);
+  await connection.close();
+  return { address, namespace };
+}
+
+/** What workflows write down of themselves, which a server has to know before. */
+export async function addSearchAttributes(connection: Connection, namespace: string): Promise<void> {
   const [KEYWORD, INT] = [2, 3];
   await connection.operatorService.addSearchAttributes({
     namespace,
@@ -84,8 +91,6 @@ export async function createNamespace(
       MietteRowsRejected: INT,
     },
   });
-  await connection.close();
-  return { address, namespace };
 }
 
 /**
@@ -95,19 +100,26 @@ export async function createNamespace(
  * @param options.log who gets its log lines
  * @param options.tracing who gets its traces
  * @param options.servers other servers than the suite's
+ * @param options.temporal another Temporal server, with the namespace to be in
  * @param options.connectors further ones, by the name that the project gives them
  */
 export async function openPipeline(
   directory: string,
   env: Record<string, string> = {},
   sameKeysAs?: pg.Pool,
-  options: { log?: Logger; tracing?: Tracing; servers?: Servers; connectors?: Record<string, Source<never>> } = {},
+  options: {
+    log?: Logger;
+    tracing?: Tracing;
+    servers?: Servers;
+    temporal?: { address: string; namespace: string };
+    connectors?: Record<string, Source<never>>;
+  } = {},
 ): Promise<Pipeline> {
   silenceWorkers();
   const { log = silent, tracing, servers } = options;
   const database = await createTestDatabase(servers?.postgresUrl);
   const vault = await openTestVault(database.pool, sameKeysAs);
-  const { address, namespace } = await createNamespace(servers?.temporalAddress);
+  const { address, namespace } = options.temporal ?? (await createNamespace(servers?.temporalAddress));
   const connectors: Record<string, Source<never>> = { ...sources, ...options.connectors };
   const connectorSpecs = Object.fromEntries(Object.entries(connectors).map(([name, { spec }]) => [name, spec]));
   const pools = openPools(database.url);

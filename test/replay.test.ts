@@ -9,12 +9,14 @@ import { PACKAGE_DIRECTORY } from "../config.ts";
 import {
   DECIDE_RULES_SIGNAL,
   deliveryWorkflowId,
+  clockWorkflowId,
   ERASURE_WORKFLOW_ID,
   erasureWorkflowId,
   HEALTH_WORKFLOW_ID,
   IDENTITY_WORKFLOW_ID,
   KEYS_WORKFLOW_ID,
   readmissionWorkflowId,
+  serveWorkflowId,
   recheckWorkflowId,
   REVOKE_DELIVERIES,
   schemaWorkflowId,
@@ -161,6 +163,20 @@ properties:
       args: [{ requestId: readmission, actor: "os:operator" }],
     });
     await record("readmit-subject", readmissionWorkflowId(readmission));
+    await record("watch-clock", clockWorkflowId(readmission));
+    const { requestId: served } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
+      kind: "opt_out",
+      channel: "api",
+      jurisdiction: null,
+      named: { emails: [CANARY], phones: [], ids: [] },
+      actor: "api",
+    });
+    await pipeline.client.workflow.execute("serveRequest", {
+      workflowId: serveWorkflowId(served),
+      taskQueue: TASK_QUEUE,
+      args: [{ requestId: served }],
+    });
+    await record("serve-request", serveWorkflowId(served));
     const carriedOut = async (kind: RequestKind, values?: Record<string, string>) => {
       const { requestId, workflow } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
         kind,

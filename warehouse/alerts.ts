@@ -39,16 +39,25 @@ export async function openAlerts(client: Queryable): Promise<(Alert & { since: s
   return rows;
 }
 
-/** What the channels have not been told yet, the oldest change first. */
-export async function pendingDeliveries(pool: pg.Pool, project: string, channels: Channel[]): Promise<Delivery[]> {
+/**
+ * What the channels have not been told yet, the oldest change first.
+ * @param subjects only of these alerts
+ */
+export async function pendingDeliveries(
+  pool: pg.Pool,
+  project: string,
+  channels: Channel[],
+  subjects: string[] | null = null,
+): Promise<Delivery[]> {
   const { rows } = await pool.query<Alert & { since: string; channel: Channel }>(
     `select alert.subject, alert.state, alert.code, alert.counts, channel,
        to_char(alert.since at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as since
      from ops.alerts as alert cross join unnest($1::text[]) as channel
      left join ops.alert_deliveries as told using (subject, channel)
-     where alert.state <> coalesce(told.state, 'ok') or (alert.state <> 'ok' and alert.code <> told.code)
+     where (alert.state <> coalesce(told.state, 'ok') or (alert.state <> 'ok' and alert.code <> told.code))
+       and ($2::text[] is null or alert.subject = any($2))
      order by alert.since, alert.subject, channel limit ${MOST_DELIVERIES}`,
-    [channels],
+    [channels, subjects],
   );
   return rows.map(({ channel, ...alert }) => ({ channel, message: { ...alert, id: messageId(alert), project } }));
 }

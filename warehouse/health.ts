@@ -4,7 +4,7 @@ import type { Project } from "../domain/project.ts";
 import { putAlerts } from "./alerts.ts";
 import { inTransaction } from "./database.ts";
 import { streamFreshness } from "./freshness.ts";
-import { requestAlerts } from "./requests/clocks.ts";
+import { nextLook, openClocks, requestAlerts } from "./requests/clocks.ts";
 import type { CheckResult } from "./models/run-checks.ts";
 
 /**
@@ -22,6 +22,24 @@ export async function watchHealth(pool: pg.Pool, project: Project, now = new Dat
       ...(await requestAlerts(client, project.timeZone, now)),
     ]);
     await forgetGone(client, project, checks);
+  });
+}
+
+/**
+ * Looks at one request's clock and notes how it stands.
+ * @returns when to look again, ISO 8601; null: nobody waits for an answer any more
+ */
+export async function watchClock(
+  pool: pg.Pool,
+  { timeZone }: Project,
+  requestId: string,
+  now: Date,
+): Promise<string | null> {
+  return await inTransaction(pool, async (client) => {
+    await client.query("select pg_advisory_xact_lock(hashtextextended('miette.health', 0))");
+    await putAlerts(client, await requestAlerts(client, timeZone, now, requestId));
+    const [open] = await openClocks(client, timeZone, requestId);
+    return open ? nextLook(open, now) : null;
   });
 }
 

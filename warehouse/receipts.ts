@@ -31,8 +31,7 @@ export async function issueReceipt(
   requestId: string,
   statement: ReceiptBody,
 ): Promise<number> {
-  const { key: seed, version } = await vault.latestKey(pool, "receipt");
-  const key = createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: "der", type: "pkcs8" });
+  const { key, version } = await signingKey(pool, vault);
   return await inTransaction(pool, async (client) => {
     await client.query("select pg_advisory_xact_lock(hashtext('miette receipts'))");
     const { rows } = await client.query<{ seq: string; hash: Buffer }>(
@@ -57,6 +56,23 @@ export async function issueReceipt(
     );
     return seq;
   });
+}
+
+async function signingKey(pool: pg.Pool, vault: Vault): Promise<{ key: KeyObject; version: number }> {
+  const { key: seed, version } = await vault.latestKey(pool, "receipt");
+  return { key: createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: "der", type: "pkcs8" }), version };
+}
+
+/** Signs a text under the key of receipts. @returns Ed25519 over its UTF-8, base64 */
+export async function signText(pool: pg.Pool, vault: Vault, text: string): Promise<string> {
+  const { key } = await signingKey(pool, vault);
+  return sign(null, Buffer.from(text), key).toString("base64");
+}
+
+/** The public key by which receipts and signed texts are checked: PEM, SubjectPublicKeyInfo. */
+export async function publicKeyPem(pool: pg.Pool, vault: Vault): Promise<string> {
+  const { key } = await signingKey(pool, vault);
+  return createPublicKey(key).export({ format: "pem", type: "spki" }).toString();
 }
 
 /** The receipts of a request, oldest first; of all requests without an id. */

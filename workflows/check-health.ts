@@ -1,6 +1,7 @@
-import { isCancellation, setCurrentDetails } from "@temporalio/workflow";
+import { setCurrentDetails } from "@temporalio/workflow";
 import { describeRun } from "./search-attributes.ts";
-import { health, telling } from "./activities.ts";
+import { health } from "./activities.ts";
+import { tellAll } from "./tell.ts";
 
 /**
  * Looks whether streams are late, checks fail or failures are over, and tells the project's channels what has changed.
@@ -9,13 +10,7 @@ import { health, telling } from "./activities.ts";
 export async function checkHealth(): Promise<{ told: number; untold: number }> {
   describeRun({ kind: "health" });
   const deliveries = await health.checkHealth();
-  const results = await Promise.allSettled(
-    deliveries.map((delivery) => telling(`${delivery.channel}: ${delivery.message.subject}`).deliver(delivery)),
-  );
-  const failures = results.filter((result) => result.status === "rejected");
-  const cancelled = failures.find(({ reason }) => isCancellation(reason));
-  if (cancelled) throw cancelled.reason;
-  const report = { told: results.length - failures.length, untold: failures.length };
+  const report = await tellAll(deliveries);
   setCurrentDetails(`${report.told} told, ${report.untold} to be told by the next check`);
   return report;
 }

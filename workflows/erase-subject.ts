@@ -13,6 +13,7 @@ import { ERASURE_WORKFLOW_ID, recheckWorkflowId } from "../domain/ids.ts";
 import type { ErasurePlan, ErasureReport } from "../domain/requests.ts";
 import { planning, workingOn } from "./activities.ts";
 import { eraseElsewhere } from "./erase-elsewhere.ts";
+import { attendRequest } from "./attend-request.ts";
 import { eraseBatch, eraseMore } from "./erase-batch.ts";
 import { recheckErasure } from "./recheck-erasure.ts";
 import { isAlreadyStarted } from "./request-build.ts";
@@ -20,8 +21,6 @@ import { describeRun } from "./search-attributes.ts";
 
 /** Says that the plan is to be carried out, and who says so. */
 export const approve = defineSignal<[string]>("approve");
-/** Takes the request back, as long as nothing was done. */
-export const cancel = defineSignal<[string]>("cancel");
 /** The batch that the request is part of has come to its end. */
 export const erased = defineSignal("erased");
 
@@ -37,24 +36,27 @@ export async function eraseSubject(input: {
   const { requestId } = input;
   describeRun({ kind: "request" });
   let approvedBy = input.approvedBy;
-  let cancelledBy: string | null = null;
   let isErased = false;
   setHandler(approve, (actor) => void (approvedBy ??= actor));
-  setHandler(cancel, (actor) => void (cancelledBy ??= actor));
   setHandler(erased, () => void (isErased = true));
+  const attended = attendRequest(requestId);
+  const ended = await attended.begin();
+  if (ended !== null) return { state: ended, receipt: null, recipients: [], plan: NOTHING };
 
   setCurrentDetails("planning");
   const plan = await workingOn("plan").planErasure({ requestId, actor: input.actor });
   if (plan.errors.length > 0) throw ApplicationFailure.nonRetryable(plan.errors.join("\n"), "user_error");
   setCurrentDetails(describe(plan, "waiting for approval"));
-  await condition(() => approvedBy !== null || cancelledBy !== null);
-  if (cancelledBy === null) {
+  await condition(() => approvedBy !== null || attended.cancelledBy !== null);
+  if (attended.cancelledBy === null) {
     const grace = await planning.approveRequest({ requestId, actor: approvedBy as unknown as string });
     setCurrentDetails(describe(plan, grace > 0 ? "approved, may still be cancelled" : "approved"));
-    if (grace > 0) await condition(() => cancelledBy !== null, grace);
+    if (grace > 0 && !(await condition(() => attended.cancelledBy !== null, grace))) {
+      await planning.endGrace({ requestId });
+    }
   }
-  if (cancelledBy !== null) {
-    const state = await planning.cancelRequest({ requestId, actor: cancelledBy });
+  if (attended.cancelledBy !== null) {
+    const state = await planning.cancelRequest({ requestId, actor: attended.cancelledBy });
     if (state === "cancelled") return { state, receipt: null, recipients: [], plan };
   }
   await joinBatch();
@@ -75,6 +77,8 @@ export async function eraseSubject(input: {
   setCurrentDetails(describe(plan, `${state}, receipt ${receipt}`));
   return { state, receipt, recipients, plan };
 }
+
+const NOTHING: ErasurePlan = { identifiers: 0, people: 0, relations: [], errors: [], unscanned: [] };
 
 /** Starts the carrying out of what is approved, or tells the one under way that there is more. */
 async function joinBatch(): Promise<void> {

@@ -14,6 +14,8 @@ export { checkHealth } from "./check-health.ts";
 export { releaseCorrection } from "./release-correction.ts";
 export { rotateKeys } from "./rotate-keys.ts";
 export { runPipeline } from "./run-pipeline.ts";
+export { serveRequest } from "./serve-request.ts";
 export { syncSource } from "./sync-source.ts";
 export { deliverAudience } from "./deliver-audience.ts";
 export { revokeDeliveries } from "./revoke-deliveries.ts";
+export { watchClock } from "./watch-clock.ts";

@@ -23,8 +23,15 @@ export interface RequestClock {
 const CLOSED = ["completed", "completed_with_exceptions", "cancelled", "refused", "expired"];
 const DAY_MS = 86_400_000;
 
-/** The clocks of all requests that wait for an answer, by when it is due. */
-export async function openClocks(client: pg.ClientBase | pg.Pool, timeZone: string): Promise<RequestClock[]> {
+/**
+ * The clocks of the requests that wait for an answer, by when it is due.
+ * @param requestId only this one's, if it is open
+ */
+export async function openClocks(
+  client: pg.ClientBase | pg.Pool,
+  timeZone: string,
+  requestId: string | null = null,
+): Promise<RequestClock[]> {
   const { rows } = await client.query<{
     request_id: string;
     kind: string;
@@ -42,15 +49,15 @@ export async function openClocks(client: pg.ClientBase | pg.Pool, timeZone: stri
          bool_or(event = 'confirmed') as confirmed, bool_or(event = 'extended') as extended
        from privacy.request_events as event where event.request_id = request.request_id
      ) as event on true
-     where request.state <> all ($1)`,
-    [CLOSED],
+     where request.state <> all ($1) and ($2::uuid is null or request.request_id = $2)`,
+    [CLOSED, requestId],
   );
   const clocks = rows.map((row) => {
-    const { request_id: requestId, kind, jurisdiction, confirmed: isConfirmed, extended: isExtended } = row;
+    const { request_id: id, kind, jurisdiction, confirmed: isConfirmed, extended: isExtended } = row;
     const receivedAt = new Date(row.received_at);
     const identifiedAt = row.identified_at === null ? null : new Date(row.identified_at);
     const clock = readClock({ jurisdiction, kind, receivedAt, identifiedAt, isExtended }, timeZone);
-    return { requestId, kind, jurisdiction, receivedAt, isConfirmed, isExtended, clock };
+    return { requestId: id, kind, jurisdiction, receivedAt, isConfirmed, isExtended, clock };
   });
   return clocks.toSorted((a, b) => (a.clock.due.at < b.clock.due.at ? -1 : 1));
 }
@@ -58,18 +65,43 @@ export async function openClocks(client: pg.ClientBase | pg.Pool, timeZone: stri
 /**
  * How the clocks stand: a warning after each reminder's time, an error from the end of the last day on. Nothing but an
  * answer, a confirmation or an extension makes one well again; those of requests that were closed are.
+ * @param requestId only this request's
  */
-export async function requestAlerts(client: pg.ClientBase, timeZone: string, now: Date): Promise<Alert[]> {
-  const alerts = (await openClocks(client, timeZone)).flatMap((each) => [
+export async function requestAlerts(
+  client: pg.ClientBase,
+  timeZone: string,
+  now: Date,
+  requestId: string | null = null,
+): Promise<Alert[]> {
+  const alerts = (await openClocks(client, timeZone, requestId)).flatMap((each) => [
     answerAlert(each, now),
     ...confirmationAlert(each, now),
   ]);
   const { rows } = await client.query<Alert>(
     `select subject, 'ok' as state, code, '{}'::jsonb as counts from ops.alerts
-     where state <> 'ok' and (subject like 'request:%' or subject like 'confirmation:%') and subject <> all ($1)`,
-    [alerts.map(({ subject }) => subject)],
+     where state <> 'ok' and subject like any ($2) and subject <> all ($1)`,
+    [alerts.map(({ subject }) => subject), [`request:${requestId ?? "%"}`, `confirmation:${requestId ?? "%"}`]],
   );
   return [...alerts, ...rows];
+}
+
+/** The subjects under which a request's clock is told. */
+export function clockSubjects(requestId: string): string[] {
+  return [`request:${requestId}`, `confirmation:${requestId}`];
+}
+
+/** An overdue request is looked at every day until it is answered. */
+const OVERDUE_MS = DAY_MS;
+
+/** When a clock has to be looked at next: the first of its moments that is still to come. ISO 8601. */
+export function nextLook({ clock, isConfirmed, receivedAt }: RequestClock, now: Date): string {
+  const moments = [...clock.warnings.map((at) => Date.parse(at)), Date.parse(clock.due.at) + 1];
+  if (clock.acknowledge && !isConfirmed) {
+    const end = Date.parse(clock.acknowledge.at);
+    moments.push(Math.ceil((receivedAt.getTime() + end) / 2), end + 1);
+  }
+  const coming = moments.filter((at) => at > now.getTime());
+  return new Date(coming.length > 0 ? Math.min(...coming) : now.getTime() + OVERDUE_MS).toISOString();
 }
 
 /** Each of its codes is told once. */

@@ -11,6 +11,8 @@ import { readSubject, type NamedSubject } from "./subject.ts";
 
 /** What somebody asks, as it comes from a command, an HTTP call or a source. */
 export interface Intake {
+  /** The request's id, where whoever asks has given it one; absent: a new one. */
+  requestId?: string;
   kind: RequestKind;
   /** `cli`, `api`, `gpc`, `source:newsletter`. */
   channel: string;
@@ -21,6 +23,8 @@ export interface Intake {
   values?: Record<string, string | null>;
   /** Before this moment nothing is carried out. */
   notBefore?: Date | null;
+  /** Who is told, signed, what has become of it. */
+  callbacks?: string[];
   actor: string;
 }
 
@@ -66,6 +70,8 @@ export async function takeIn(pool: pg.Pool, vault: Vault, project: Project, inta
     identifiers,
     terms,
     ...(Object.keys(secret).length > 0 && { secret }),
+    ...(intake.requestId !== undefined && { requestId: intake.requestId }),
+    ...(intake.callbacks && { callbacks: intake.callbacks }),
     actor,
   });
   return {

@@ -20,6 +20,10 @@ export interface NewRequest {
   terms?: RequestTerms;
   /** What it brings that is only for who carries it out. */
   secret?: RequestSecret;
+  /** The request's id; absent: a new one. */
+  requestId?: string;
+  /** URLs that are told what has become of it. */
+  callbacks?: string[];
   actor: string;
 }
 
@@ -51,7 +55,7 @@ export interface StoredRequest extends RequestSummary {
  * @returns the request's id
  */
 export async function receiveRequest(pool: pg.Pool, vault: Vault, request: NewRequest): Promise<string> {
-  const requestId = crypto.randomUUID();
+  const { requestId = crypto.randomUUID(), callbacks = [] } = request;
   const key = await vault.purposeKey(pool, keyPurpose(requestId));
   const { kind, channel, jurisdiction, dueAt, notBefore, identifiers, terms = {}, secret, actor } = request;
   const sealed = (column: SealedColumn, value: unknown): Buffer =>
@@ -71,6 +75,10 @@ export async function receiveRequest(pool: pg.Pool, vault: Vault, request: NewRe
         JSON.stringify(terms),
         secret ? sealed("secret", secret) : null,
       ],
+    );
+    await client.query(
+      "insert into privacy.request_callbacks (request_id, url) select $1, unnest($2::text[]) on conflict do nothing",
+      [requestId, callbacks],
     );
     await noteEvent(client, requestId, actor, "received", { kind, identifiers: identifiers.length });
   });

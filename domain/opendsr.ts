@@ -1,0 +1,44 @@
+/** The words of OpenDSR 2.0, by which controllers hand requests over. Pure; safe in workflows. */
+import type { RequestKind, RequestState, RequestSummary } from "./requests.ts";
+
+export const OPENDSR_VERSION = "2.0";
+
+type OpenDsrStatus = "pending" | "in_progress" | "completed" | "cancelled";
+
+/** OpenDSR knows access, portability, erasure and rectification; the others are said by the same names as here. */
+export const SUBJECT_REQUEST_TYPES: Readonly<Record<string, RequestKind>> = {
+  access: "access",
+  portability: "portability",
+  erasure: "erasure",
+  restriction: "restriction",
+  objection: "objection",
+  opt_out: "opt_out",
+  limit: "limit",
+};
+
+/** By `regulation`; its clock is the jurisdiction's. */
+export const REGULATIONS: Readonly<Record<string, string>> = { gdpr: "EU", uk_gdpr: "UK", ccpa: "US-CA" };
+
+/** OpenDSR has four states; what was refused or has expired is, for whoever handed it over, over without effect. */
+function openDsrStatus(state: RequestState): OpenDsrStatus {
+  if (state === "received") return "pending";
+  if (state === "completed" || state === "completed_with_exceptions") return "completed";
+  if (state === "cancelled" || state === "refused" || state === "expired") return "cancelled";
+  return "in_progress";
+}
+
+/** What `GET /requests/ID` and callbacks say. */
+export function statusBody(request: RequestSummary): Record<string, unknown> {
+  return {
+    api_version: OPENDSR_VERSION,
+    controller_id: "api",
+    subject_request_id: request.requestId,
+    request_status: openDsrStatus(request.state),
+    expected_completion_time: isoTime(request.dueAt),
+    received_time: isoTime(request.receivedAt),
+  };
+}
+
+function isoTime(value: string | null): string | null {
+  return value === null ? null : new Date(value).toISOString();
+}

@@ -1,0 +1,104 @@
+import { createHash, randomInt, timingSafeEqual } from "node:crypto";
+import type pg from "pg";
+import { UserError } from "../../domain/errors.ts";
+import { IDENTITY_DAYS, needsIdentity, type IdentityProof } from "../../domain/requests.ts";
+import { inTransaction } from "../database.ts";
+import { moveRequest, noteEvent, readRequest } from "./store.ts";
+
+/** Wrong answers to one code, and codes to one request: 15 guesses of 8 digits find one in 6.7 million. */
+const ATTEMPTS = 5;
+const CODES = 3;
+const CODE_MS = 24 * 3_600_000;
+const DAY_MS = 86_400_000;
+
+/**
+ * Opens the identity check of a request that has to pass one. Done again it changes nothing.
+ * @returns milliseconds that are left to show who one is; null: nothing is to be shown, or it was
+ */
+export async function beginIdentityCheck(pool: pg.Pool, requestId: string): Promise<number | null> {
+  const { kind, channel, state } = await readRequest(pool, requestId);
+  if (state !== "received" || !needsIdentity(kind, channel)) return null;
+  await openCheck(pool, requestId);
+  const { rows } = await pool.query<{ left: number }>(
+    `select (extract(epoch from expires_at - clock_timestamp()) * 1000)::float8 as left
+     from privacy.identity_checks where request_id = $1`,
+    [requestId],
+  );
+  return Math.max(1, Math.ceil(rows[0]?.left ?? 1));
+}
+
+async function openCheck(client: pg.Pool | pg.ClientBase, requestId: string): Promise<void> {
+  await client.query(
+    "insert into privacy.identity_checks (request_id, expires_at) values ($1, $2) on conflict do nothing",
+    [requestId, new Date(Date.now() + IDENTITY_DAYS * DAY_MS)],
+  );
+}
+
+/** Notes that who asks is who they say, and how it was shown. @throws UserError where nobody waits for that */
+export async function confirmIdentity(
+  pool: pg.Pool,
+  requestId: string,
+  proof: IdentityProof,
+  actor: string,
+): Promise<void> {
+  const { state } = await readRequest(pool, requestId);
+  const moved = await inTransaction(pool, (client) =>
+    moveRequest(client, requestId, ["received"], "verified", actor, { proof }),
+  );
+  if (!moved) throw new UserError(`the request is ${state}, so nobody waits for an identity`, { key: "request" });
+}
+
+/**
+ * Makes a one-time code, which goes to an address that is held of the person, never to one that the request named. It is
+ * in the caller's memory alone; the warehouse keeps its hash, and an earlier code is worth nothing any more.
+ * @throws UserError where nobody waits for an identity, or too many codes were made
+ */
+export async function makeChallenge(pool: pg.Pool, requestId: string, actor: string): Promise<string> {
+  const { kind, channel, state } = await readRequest(pool, requestId);
+  if (state !== "received" || !needsIdentity(kind, channel)) {
+    throw new UserError("nobody waits for an identity of this request", { key: "request" });
+  }
+  const code = String(randomInt(100_000_000)).padStart(8, "0");
+  await inTransaction(pool, async (client) => {
+    await openCheck(client, requestId);
+    const { rowCount } = await client.query(
+      `update privacy.identity_checks set code_hash = $2, code_expires_at = $3, attempts = 0, codes = codes + 1
+       where request_id = $1 and codes < ${CODES}`,
+      [requestId, hashOf(requestId, code), new Date(Date.now() + CODE_MS)],
+    );
+    if (!rowCount) {
+      const mend = "miette request verify confirms an identity that was shown otherwise";
+      throw new UserError(`has had ${CODES} codes; ${mend}`, { key: "request" });
+    }
+    await noteEvent(client, requestId, actor, "challenged");
+  });
+  return code;
+}
+
+/**
+ * Whether a code is the one that was sent; the request is verified then. Each wrong answer counts, and after five of them
+ * no answer is right. A request that is unknown, or waits for no code, is answered as a wrong code is.
+ */
+export async function answerChallenge(pool: pg.Pool, requestId: string, code: string, actor: string): Promise<boolean> {
+  return await inTransaction(pool, async (client) => {
+    const { rows } = await client.query<{ hash: Buffer | null; is_open: boolean }>(
+      `update privacy.identity_checks as checked set attempts = attempts + 1
+       from privacy.requests as request where checked.request_id = $1 and request.request_id = checked.request_id
+       returning code_hash as hash, coalesce(attempts <= ${ATTEMPTS} and code_expires_at > clock_timestamp()
+         and expires_at > clock_timestamp() and request.state = 'received', false) as is_open`,
+      [requestId],
+    );
+    const { hash = null, is_open: isOpen = false } = rows[0] ?? {};
+    const isRight = timingSafeEqual(hashOf(requestId, code), hash ?? hashOf(requestId, `no ${code}`));
+    if (!isOpen || !isRight) {
+      if (rows[0]) await noteEvent(client, requestId, actor, "challenge_failed");
+      return false;
+    }
+    return await moveRequest(client, requestId, ["received"], "verified", actor, { proof: "challenge" });
+  });
+}
+
+/** Bound to its request, so that a code of one is nothing to another. */
+function hashOf(requestId: string, code: string): Buffer {
+  return createHash("sha256").update(`${requestId}\0${code}`).digest();
+}
