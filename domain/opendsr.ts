@@ -5,10 +5,8 @@ export const OPENDSR_VERSION = "2.0";
 
 type OpenDsrStatus = "pending" | "in_progress" | "completed" | "cancelled";
 
-/** OpenDSR knows access, portability, erasure and rectification; the others are said by the same names as here. */
+/** Those that begin with an identity check, or need none. OpenDSR knows erasure; the others are said by the names they have here. */
 export const SUBJECT_REQUEST_TYPES: Readonly<Record<string, RequestKind>> = {
-  access: "access",
-  portability: "portability",
   erasure: "erasure",
   restriction: "restriction",
   objection: "objection",
