@@ -19,6 +19,7 @@ import { installRuntime } from "./telemetry/runtime.ts";
 import { NO_TRACES, startTracing, TRACING_MODULES } from "./telemetry/tracing.ts";
 import { dataConverter } from "./warehouse/data-converter.ts";
 import { openPools } from "./warehouse/database.ts";
+import { findLogLeaks, logWarning } from "./warehouse/log-settings.ts";
 import { Vault } from "./warehouse/vault.ts";
 
 /** The Temporal worker of one project: reads where its servers are from the environment, and runs until it is told to stop. */
@@ -96,6 +97,8 @@ const measuring =
         loadProject: loadThisProject,
         log,
       });
+const logLeaks = logWarning(await findLogLeaks(pools.loader));
+if (logLeaks !== null) log.warn(logLeaks);
 log.info("worker ready");
 process.send?.("ready");
 await worker.run();

@@ -108,6 +108,20 @@ export async function reprocess(
   return report;
 }
 
+/** How every stream of the project lands, as its files stand now. */
+export async function plansOf({ loadProject, sources }: Dependencies): Promise<StreamPlan[]> {
+  const project = await loadProject();
+  return project.sources.flatMap((declaration) =>
+    declaration.streams.map((stream) =>
+      planStream(stream, (sources[declaration.connector] as Source<unknown>).values === "text", {
+        kinds: project.identity.identifiers.map(({ kind }) => kind),
+        defaultCountry: declaration.defaultCountry ?? project.defaultCountry,
+        ageOfConsent: project.ageOfConsent,
+      }),
+    ),
+  );
+}
+
 /** How a stream of the project is landed. */
 export async function openStream({ loadProject, sources }: Dependencies, input: { source: string; stream: string }) {
   const project = await loadProject();

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { KEYS_WORKFLOW_ID } from "../domain/ids.ts";
-import type { KeyRotationReport } from "../domain/runs.ts";
+import { KEYS_WORKFLOW_ID, REKEY_WORKFLOW_ID } from "../domain/ids.ts";
+import type { KeyRotationReport, TokenRekeying } from "../domain/runs.ts";
 import { keyRingOf } from "../privacy/key-ring.ts";
 import { keyStatus } from "../warehouse/rotation.ts";
 import { actor } from "./actor.ts";
@@ -29,6 +29,40 @@ export function registerKeys(program: Command): void {
           })),
           { json: false, empty: "" },
         );
+      });
+    });
+  keys
+    .command("rekey")
+    .description("name all identifiers under a new token key; syncs and builds wait while stored tokens are renamed")
+    .option("--retire", "destroy the former token key, once nothing needs it")
+    .action(async (options: { retire?: boolean }, command: Command) => {
+      await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
+        const run = <T>(type: string, summary: string): Promise<T> =>
+          runWorkflow<T>(session.client, type, {
+            workflowId: REKEY_WORKFLOW_ID,
+            input: { actor: actor() },
+            summary,
+            quiet: session.json,
+          });
+        if (options.retire) {
+          const isRetired = await run<boolean>("retireTokens", "end of a former token key");
+          if (session.json) return console.log(JSON.stringify({ isRetired }));
+          return console.log(
+            isRetired
+              ? "The former token key is destroyed; miette keys rotate and a new backup end its copies too."
+              : "There is no former token key.",
+          );
+        }
+        const report = await run<TokenRekeying>("rekeyTokens", "new names of tokens");
+        if (session.json) return console.log(JSON.stringify(report));
+        console.log(
+          `${report.identifiers} identifiers have new tokens, each of which was proven. The former key is kept until miette keys rekey --retire.`,
+        );
+        if (report.unknown > 0) {
+          console.log(
+            `${report.unknown} that are noted and have not landed are found by both keys, and get their new names as they arrive.`,
+          );
+        }
       });
     });
   keys

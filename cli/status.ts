@@ -3,7 +3,8 @@ import { alertText } from "../domain/alerts.ts";
 import { stackStatus } from "../stack/stack.ts";
 import { openAlerts } from "../warehouse/alerts.ts";
 import { streamFreshness, type StreamFreshness } from "../warehouse/freshness.ts";
-import { martCounts, streamStatus, undeclaredFields } from "../warehouse/status.ts";
+import { findLogLeaks, logWarning } from "../warehouse/log-settings.ts";
+import { martCounts, runningReprocessings, streamStatus, undeclaredFields } from "../warehouse/status.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
 import { readAllWaiting, readLastFailure } from "./workflow-state.ts";
@@ -42,7 +43,13 @@ export function registerStatus(program: Command): void {
       const waiting = await readAllWaiting(session.client);
       const undeclared = await undeclaredFields(session.pool);
       const mart = await martCounts(session.pool);
-      if (session.json) return console.log(JSON.stringify({ servers, streams, waiting, alerts, undeclared, mart }));
+      const warning = logWarning(await findLogLeaks(session.pool));
+      const reprocessing = await runningReprocessings(session.pool);
+      if (session.json) {
+        return console.log(
+          JSON.stringify({ servers, streams, reprocessing, waiting, alerts, warning, undeclared, mart }),
+        );
+      }
       if (servers) {
         const running = servers.services.map(
           ({ name, pid, restarts }) => `${name} (pid ${pid}${restarts ? `, restarted ${restarts}×` : ""})`,
@@ -51,6 +58,11 @@ export function registerStatus(program: Command): void {
       }
       printRows(streams, { json: false, empty: "The project declares no stream." });
       for (const { workflowId, reason } of waiting) console.log(`\n${workflowId} waits, and tries again: ${reason}`);
+      for (const { source, stream, fields, share } of reprocessing) {
+        const what = fields.length > 0 ? ` for ${fields.join(", ")}` : "";
+        console.log(`\n${source}.${stream} is being reprocessed${what}: ${Math.floor(share * 100)}% of its rows`);
+      }
+      if (warning !== null) console.log(`\n${warning}`);
       if (alerts.length > 0) {
         console.log("\nWhat needs a person:");
         for (const alert of alerts) console.log(`${alert.state}  ${alertText(alert)} (since ${alert.since})`);

@@ -49,6 +49,9 @@ export function alertText({ state, subject, code, counts }: Alert): string {
     const when = state === "error" ? "was due by law and is late" : `is due in ${days} ${days === 1 ? "day" : "days"}`;
     return `${what} the request ${name} ${when}. miette clock list shows every request that waits.`;
   }
+  if (code === "log_holds_values") {
+    return `${counts["settings"] ?? 0} settings of the warehouse's server bring values of rows into its log. miette status names them and what to set instead.`;
+  }
   if (code === "too_many_rejects") {
     return `The sync of ${name} stopped before its cursor moved, since too many records break their schema. miette quarantine list shows why.`;
   }

@@ -15,6 +15,8 @@ export const IDENTITY_WORKFLOW_ID = "identity:apply";
 /** Approves or refuses a change of the identity rules. */
 export const DECIDE_RULES_SIGNAL = "decideRules";
 export const KEYS_WORKFLOW_ID = "keys:rotate";
+/** Names tokens under a new key, or retires the former one. */
+export const REKEY_WORKFLOW_ID = "keys:rekey";
 
 /** Says that somebody has withdrawn something since. */
 export const REVOKE_MORE_SIGNAL = "revokeMore";

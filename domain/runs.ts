@@ -117,6 +117,14 @@ export interface KeyRotationReport {
   keys: number;
 }
 
+/** What tokens are named by since their key was changed. */
+export interface TokenRekeying {
+  /** Identifiers of the vault, each opened and compared with its new name. */
+  identifiers: number;
+  /** Identifiers that are noted somewhere and have not landed: they get their new names as they arrive. */
+  unknown: number;
+}
+
 export interface AcceptFieldInput {
   source: string;
   stream: string;

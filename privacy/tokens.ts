@@ -21,7 +21,9 @@ export interface NamingKeys {
 export class Naming {
   readonly #record: Mac;
   readonly #content: Mac;
-  readonly #masters: NamingKeys;
+  #masters: NamingKeys;
+  /** The key before, while tokens that it has made are still known. */
+  #former: Buffer | null = null;
   readonly #derived = new Map<string, Mac>();
 
   constructor(keys: NamingKeys) {
@@ -33,6 +35,23 @@ export class Naming {
   /** `email_<32 hex>`: equal for equal canonical values of one kind, unlinkable between kinds. */
   token(kind: string, canonical: string): string {
     return `${kind}_${this.#key("token", kind).hex(canonical)}`;
+  }
+
+  /** The token under the key before; null where none is known any more. */
+  formerToken(kind: string, canonical: string): string | null {
+    return this.#former === null ? null : `${kind}_${this.#key("former", kind).hex(canonical)}`;
+  }
+
+  /** Makes tokens under another key from now on; everything else keeps its name. */
+  followTokenKey(token: Buffer, former: Buffer | null): void {
+    this.#masters = { ...this.#masters, token };
+    this.#former = former;
+    for (const info of this.#derived.keys()) if (/^miette (?:token|former):/.test(info)) this.#derived.delete(info);
+  }
+
+  /** The same names but for tokens, which another key makes. */
+  withTokenKey(token: Buffer): Naming {
+    return new Naming({ ...this.#masters, token });
   }
 
   /** By what an erased identifier is known: no other use of the value gives the same. */
@@ -55,11 +74,13 @@ export class Naming {
     return asUuid(this.#content.hex(`${definition}\0${canonical}`));
   }
 
-  #key(use: "token" | "suppression" | "pseudonym", label: string): Mac {
+  #key(use: "token" | "former" | "suppression" | "pseudonym", label: string): Mac {
     const info = `miette ${use}:${label}`;
     let key = this.#derived.get(info);
     if (!key) {
-      key = new Mac(Buffer.from(hkdfSync("sha256", this.#masters[use], "", info, 32)));
+      const master = use === "former" ? (this.#former as Buffer) : this.#masters[use];
+      const derivation = use === "former" ? `miette token:${label}` : info;
+      key = new Mac(Buffer.from(hkdfSync("sha256", master, "", derivation, 32)));
       this.#derived.set(info, key);
     }
     return key;

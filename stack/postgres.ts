@@ -100,6 +100,8 @@ function parameters({ port, isThrowaway }: PostgresOptions): string[] {
     log_min_error_statement: "panic",
     log_error_verbosity: "terse",
     log_statement: "none",
+    log_min_duration_statement: -1,
+    log_min_duration_sample: -1,
     log_parameter_max_length: 0,
     log_parameter_max_length_on_error: 0,
     shared_buffers: "256MB",

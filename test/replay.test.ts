@@ -19,6 +19,7 @@ import {
   serveWorkflowId,
   recheckWorkflowId,
   REVOKE_DELIVERIES,
+  REKEY_WORKFLOW_ID,
   schemaWorkflowId,
   TASK_QUEUE,
 } from "../domain/ids.ts";
@@ -177,6 +178,14 @@ properties:
       args: [{ requestId: served }],
     });
     await record("serve-request", serveWorkflowId(served));
+    const rekeying = { workflowId: REKEY_WORKFLOW_ID, taskQueue: TASK_QUEUE, args: [{ actor: "os:operator" }] };
+    for (const [type, name] of [
+      ["rekeyTokens", "rekey-tokens"],
+      ["retireTokens", "retire-tokens"],
+    ] as const) {
+      await pipeline.client.workflow.execute(type, rekeying);
+      await record(name, REKEY_WORKFLOW_ID);
+    }
     const carriedOut = async (kind: RequestKind, values?: Record<string, string>) => {
       const { requestId, workflow } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
         kind,

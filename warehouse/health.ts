@@ -4,6 +4,7 @@ import type { Project } from "../domain/project.ts";
 import { putAlerts } from "./alerts.ts";
 import { inTransaction } from "./database.ts";
 import { streamFreshness } from "./freshness.ts";
+import { findLogLeaks } from "./log-settings.ts";
 import { nextLook, openClocks, requestAlerts } from "./requests/clocks.ts";
 import type { CheckResult } from "./models/run-checks.ts";
 
@@ -19,6 +20,7 @@ export async function watchHealth(pool: pg.Pool, project: Project, now = new Dat
       ...(await freshnessAlerts(client, project)),
       ...checks,
       ...(await recoveries(client, project)),
+      await logAlert(client),
       ...(await requestAlerts(client, project.timeZone, now)),
     ]);
     await forgetGone(client, project, checks);
@@ -50,6 +52,13 @@ async function freshnessAlerts(client: pg.ClientBase, { freshness }: Project): P
     code: "late",
     counts: { hours: hours(age), allowed: hours((state === "error" ? errorAfter : warnAfter) ?? errorAfter ?? 0) },
   }));
+}
+
+/** A server of somebody else's may write values of rows into its log. */
+async function logAlert(client: pg.ClientBase): Promise<Alert> {
+  const leaks = await findLogLeaks(client);
+  const state = leaks.length > 0 ? "warning" : "ok";
+  return { subject: "warehouse:log", state, code: "log_holds_values", counts: { settings: leaks.length } };
 }
 
 function hours(seconds: number): number {

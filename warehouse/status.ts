@@ -22,6 +22,25 @@ export async function streamStatus(pool: pg.Pool): Promise<StreamStatus[]> {
   return rows;
 }
 
+/** A stream whose rows are being brought under a changed schema. */
+export interface Reprocessing {
+  source: string;
+  stream: string;
+  /** Fields and match keys that land in another way since. */
+  fields: string[];
+  /** Of the rows that landed before, 0 to 1. */
+  share: number;
+}
+
+/** What is being reprocessed, or waits for the workflow that does it. */
+export async function runningReprocessings(pool: pg.Pool): Promise<Reprocessing[]> {
+  const { rows } = await pool.query<Reprocessing>(
+    `select source, stream, fields, least(1, coalesce(rows_read::float8 / nullif(rows_total, 0), 0)) as share
+     from ops.reprocessings where finished_at is null order by source, stream`,
+  );
+  return rows;
+}
+
 export interface UndeclaredField {
   source: string;
   stream: string;

@@ -37,6 +37,7 @@ const NAMING_KEYS: (keyof NamingKeys)[] = ["record", "content", "token", "suppre
 export class Vault {
   readonly naming: Naming;
   readonly #encryption: KeyEncryption;
+  #tokenVersion = 0;
   readonly #purposes = new Map<string, VersionedKey>();
   readonly #identifierKeys = new Map<string, Buffer>();
 
@@ -58,7 +59,47 @@ export class Vault {
       for (const purpose of NAMING_KEYS) keys.set(purpose, (await latestKey(client, encryption, purpose)).key);
       return Object.fromEntries(keys) as unknown as NamingKeys;
     });
-    return new Vault(encryption, new Naming(masters));
+    const vault = new Vault(encryption, new Naming(masters));
+    await vault.followTokenKey(pool);
+    return vault;
+  }
+
+  /** Makes tokens by the key that makes them now, and knows those of the key before until it is retired. */
+  async followTokenKey(client: pg.ClientBase | pg.Pool): Promise<void> {
+    const { rows } = await (client as pg.Pool).query<{ version: number; generation: number; wrapped_key: Buffer }>(
+      "select version, generation, wrapped_key from vault.keys where purpose = 'token' order by version desc limit 2",
+    );
+    const [current, former] = rows;
+    // Versions count up, so their sum tells both which is current and whether the one before is still there.
+    const version = (current?.version ?? 0) * 2 - (former ? 0 : 1);
+    if (!current || version === this.#tokenVersion) return;
+    await openAll(this.#encryption, rows);
+    const [key, before] = rows.map(({ generation, wrapped_key }) =>
+      this.#encryption.unwrap(wrapped_key, generation, purposeIdentity("token")),
+    );
+    this.naming.followTokenKey(key as Buffer, before ?? null);
+    this.#identifierKeys.clear();
+    this.#tokenVersion = version;
+  }
+
+  /** A key like those of purposes, wrapped as the given purpose's. */
+  async wrapFor(client: pg.ClientBase, purpose: string, key: Buffer): Promise<{ generation: number; wrapped: Buffer }> {
+    const generation = await currentGeneration(client, this.#encryption);
+    return { generation, wrapped: this.#encryption.wrap(key, generation, purposeIdentity(purpose)) };
+  }
+
+  /** An identifier's row as it has to be under another token: its own key and its value are bound to the name. */
+  async rebind(
+    row: { token: string; generation: number; wrapped_key: Buffer; sealed: Buffer },
+    token: string,
+  ): Promise<{ wrapped: Buffer; sealed: Buffer }> {
+    await this.#encryption.openGeneration(row.generation);
+    const [before, after] = [identifierIdentity(row.token), identifierIdentity(token)];
+    const key = this.#encryption.unwrap(row.wrapped_key, row.generation, before);
+    return {
+      wrapped: this.#encryption.wrap(key, row.generation, after),
+      sealed: seal(key, after, open(key, before, row.sealed)),
+    };
   }
 
   /** The key of a purpose that is no person's: `stream:shop.orders`, `quarantine`, `cursor`. Made at first use. */
@@ -128,12 +169,14 @@ export class Vault {
   }
 
   /** What tokens stand for, with the keys of their own, for the caller's memory alone; a token that is not known is left out. */
-  async openIdentifiers(client: pg.ClientBase, tokens: string[]): Promise<Map<string, OpenedIdentifier>> {
+  async openIdentifiers(client: pg.ClientBase | pg.Pool, tokens: string[]): Promise<Map<string, OpenedIdentifier>> {
     if (tokens.length === 0) return new Map();
-    const { rows } = await client.query<{ token: string; generation: number; wrapped_key: Buffer; sealed: Buffer }>(
-      "select token, generation, wrapped_key, sealed from vault.identifiers where token = any($1)",
-      [tokens],
-    );
+    const { rows } = await (client as pg.Pool).query<{
+      token: string;
+      generation: number;
+      wrapped_key: Buffer;
+      sealed: Buffer;
+    }>("select token, generation, wrapped_key, sealed from vault.identifiers where token = any($1)", [tokens]);
     await openAll(this.#encryption, rows);
     return new Map(
       rows.map(({ token, generation, wrapped_key, sealed }) => {
@@ -205,6 +248,12 @@ export class Vault {
         rows.map((row) => row.foldedToken),
       ],
     );
+    const former = rows.map(({ token, kind }) => {
+      return this.naming.formerToken(kind, (identifiers.get(token) as Identifier).canonical);
+    });
+    if (former[0] != null) {
+      await client.query("select vault.meet_tokens($1, $2)", [former, rows.map(({ token }) => token)]);
+    }
     const made = new Map(rows.map(({ token, key }) => [token, key]));
     for (const { token } of stored.rows) into.set(token, made.get(token) as Buffer);
   }

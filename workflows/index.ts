@@ -12,6 +12,7 @@ export { readmitSubject } from "./readmit-subject.ts";
 export { recheckErasure } from "./recheck-erasure.ts";
 export { checkHealth } from "./check-health.ts";
 export { releaseCorrection } from "./release-correction.ts";
+export { rekeyTokens, retireTokens } from "./rekey-tokens.ts";
 export { rotateKeys } from "./rotate-keys.ts";
 export { runPipeline } from "./run-pipeline.ts";
 export { serveRequest } from "./serve-request.ts";

@@ -2,6 +2,7 @@ import type pg from "pg";
 import { ALL_PURPOSES, type Choice } from "../../domain/consent.ts";
 import { UserError } from "../../domain/errors.ts";
 import { recordAudit } from "../audit.ts";
+import { readEpoch } from "../epoch.ts";
 
 /** Something that a person has said about the use of their data. */
 export interface Said {
@@ -38,6 +39,7 @@ export async function recordSaid(client: pg.ClientBase, said: Said, tokens: stri
   if (expiresAt && expiresAt <= occurredAt) {
     throw new UserError("must be later than the moment of the consent", { key: "expires" });
   }
+  await readEpoch(client);
   const { rows } = await client.query<{ event_id: string }>(
     `insert into privacy.consent_events
        (occurred_at, choice, is_given, purpose, source, notice_version, jurisdiction, expires_at)

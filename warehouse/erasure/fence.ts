@@ -14,6 +14,15 @@ const LOOK_EVERY_MS = 100;
  * @throws UserError where others' sessions can't be seen; CodedError where somebody else's session stays
  */
 export async function awaitFence(pool: pg.Pool, batchId: string, patience = PATIENCE_MS): Promise<void> {
+  const { rows } = await pool.query<{ xid: string | null }>(
+    "select tombstone_xid::text as xid from privacy.erasure_batches where batch_id = $1",
+    [batchId],
+  );
+  if (rows[0]?.xid) await awaitOlder(pool, rows[0].xid, patience);
+}
+
+/** The same for any transaction, by its id. */
+export async function awaitOlder(pool: pg.Pool, xid: string, patience = PATIENCE_MS): Promise<void> {
   const { rows } = await pool.query<{ sees: boolean }>(
     "select pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees",
   );
@@ -25,7 +34,7 @@ export async function awaitFence(pool: pg.Pool, batchId: string, patience = PATI
   }
   const until = Date.now() + patience;
   for (;;) {
-    const waiting = await older(pool, batchId);
+    const waiting = await older(pool, xid);
     if (waiting.length === 0) return;
     if (Date.now() >= until) {
       const own = waiting.filter(({ pid, isOwn }) => pid !== null && isOwn);
@@ -33,11 +42,11 @@ export async function awaitFence(pool: pg.Pool, batchId: string, patience = PATI
         pool,
         own.map(({ pid }) => pid as number),
       );
-      const others = (await older(pool, batchId)).length;
+      const others = (await older(pool, xid)).length;
       if (others === 0) return;
       throw new CodedError(
         "older_transactions",
-        `${others} transactions that began before the erasure are still open in the warehouse; end them (pg_stat_activity, pg_prepared_xacts), and it goes on`,
+        `${others} transactions that began before it are still open in the warehouse; end them (pg_stat_activity, pg_prepared_xacts), and it goes on`,
         { retryable: true },
       );
     }
@@ -57,17 +66,17 @@ async function endSessions(pool: pg.Pool, pids: number[]): Promise<void> {
   }
 }
 
-async function older(pool: pg.Pool, batchId: string): Promise<{ pid: number | null; isOwn: boolean }[]> {
+async function older(pool: pg.Pool, xid: string): Promise<{ pid: number | null; isOwn: boolean }[]> {
   const { rows } = await pool.query<{ pid: number | null; isOwn: boolean }>(
-    `with tombstone as (select tombstone_xid::xid as xid from privacy.erasure_batches where batch_id = $1)
+    `with t as (select $1::xid8::xid as xid)
      select a.pid, a.usename = session_user as "isOwn"
-     from pg_stat_activity as a, tombstone as t
+     from pg_stat_activity as a, t
      where a.datname = current_database() and a.pid <> pg_backend_pid()
        and a.backend_type in ('client backend', 'parallel worker')
        and (age(a.backend_xmin) >= age(t.xid) or age(a.backend_xid) >= age(t.xid))
      union all
      select null, false from pg_prepared_xacts where database = current_database()`,
-    [batchId],
+    [xid],
   );
   return rows;
 }

@@ -27,7 +27,16 @@ export async function resolveScope(
   sought: readonly Sought[],
 ): Promise<Scope> {
   const { naming } = vault;
-  const known = new Map<string, Sought>(sought.map((each) => [naming.token(each.kind, each.canonical), each]));
+  await vault.followTokenKey(client);
+  const known = new Map<string, Sought>();
+  const formerly = new Map<string, Sought>();
+  for (const each of sought) {
+    known.set(naming.token(each.kind, each.canonical), each);
+    const former = naming.formerToken(each.kind, each.canonical);
+    if (former !== null) formerly.set(former, each);
+  }
+  for (const former of await waitingFor(client, [...formerly.keys()]))
+    known.set(former, formerly.get(former) as Sought);
   const hasPeople = await isBuilt(client);
   const shared = hasPeople ? await findHidden(client, [...known.keys()]) : new Set<string>();
   const tokens = new Set([...known.keys()].filter((token) => !shared.has(token)));
@@ -63,7 +72,7 @@ export async function resolveScope(
     );
     for (const { id } of rows) customers.add(id);
   }
-  const identifiers = [...known].filter(([token]) => tokens.has(token)).map(([, each]) => each);
+  const identifiers = [...new Set([...known].filter(([token]) => tokens.has(token)).map(([, each]) => each))];
   const rest = [...tokens].filter((token) => !known.has(token));
   for (const [token, { canonical }] of await vault.openIdentifiers(client as pg.ClientBase, rest)) {
     identifiers.push({ kind: kindOf(token), canonical });
@@ -74,6 +83,16 @@ export async function resolveScope(
 /** A token's kind is what stands before its last underscore. */
 function kindOf(token: string): string {
   return token.slice(0, token.lastIndexOf("_"));
+}
+
+/** Those by which something was noted, under the key before, of identifiers that have not landed since. */
+async function waitingFor(client: pg.ClientBase | pg.Pool, former: string[]): Promise<string[]> {
+  if (former.length === 0) return [];
+  const { rows } = await (client as pg.Pool).query<{ former: string }>(
+    "select former from vault.token_changes where token is null and former = any($1)",
+    [former],
+  );
+  return rows.map((row) => row.former);
 }
 
 function foldedToken(naming: Naming, { kind, canonical }: Sought): string {

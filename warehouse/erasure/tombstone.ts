@@ -2,6 +2,7 @@ import type pg from "pg";
 import { CodedError } from "../../domain/errors.ts";
 import { inTransaction } from "../database.ts";
 import { sealErasures } from "../activation/erasures.ts";
+import { readEpoch } from "../epoch.ts";
 import { suppressionsOf } from "../landing/suppressions.ts";
 import { noteEvent, openIdentifiers, openSealed, sealForRequest } from "../requests/store.ts";
 import type { Vault } from "../vault.ts";
@@ -37,6 +38,7 @@ export async function tombstone(pool: pg.Pool, vault: Vault, batchId: string): P
     }
     const added = await inTransaction(pool, async (client) => {
       await client.query("lock table privacy.epoch in exclusive mode");
+      await readEpoch(client);
       // Under the lock nobody publishes: a merge that came between is seen now, or never.
       const all = [...scopes.values()].flatMap(({ identifiers }) => identifiers);
       const whole = await resolveScope(client, vault, all);

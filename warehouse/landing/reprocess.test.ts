@@ -11,6 +11,7 @@ import { reprocessBatch, type ReprocessedRows } from "./reprocess.ts";
 import { sampleUndeclared } from "./sample-undeclared.ts";
 import { rowIdentity } from "./seal.ts";
 import { beginSync } from "./sync.ts";
+import { runningReprocessings } from "../status.ts";
 import { followSchema } from "./table.ts";
 
 let database: TestDatabase;
@@ -165,6 +166,9 @@ describe("after a schema has changed, the rows that landed before", () => {
     const plan = testPlan(changed);
     await inTransaction(database.pool, (client) => followSchema(client, plan));
     expect(await reprocessBatch(database.pool, vault, plan)).toMatchObject({ rowsRead: 2000, rowsChanged: 2000 });
+    const status = (await runningReprocessings(database.pool)).find((each) => each.stream === stream.name);
+    expect(status?.fields).toContain("tier");
+    expect(status?.share).toBeCloseTo(2000 / 4500);
     // Another process goes on from there, and a record that lands meanwhile has the new schema already.
     await syncPages(database.pool, vault, changed, [{ records: [person(4600)] }]);
     expect(await reprocessAll(changed)).toEqual({ rowsRead: 4500, rowsChanged: 4500, valuesRefused: 0 });

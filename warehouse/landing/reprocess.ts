@@ -131,6 +131,7 @@ export function rereadRow(
   return key === undefined ? null : reread(plan, row, key, (token) => opened.get(token)?.canonical ?? null);
 }
 
+/** Tokens that have to be opened to read rows again. */
 export function tokensIn(plan: StreamPlan, rows: LandedRow[]): string[] {
   const personal = plan.fields.flatMap(({ schema, column }) => (schema.personal && column !== null ? [column] : []));
   const tokens = new Set<string>();

@@ -35,6 +35,8 @@ export async function readSuppressions(
 ): Promise<Suppressions | null> {
   const before = known.get(vault);
   if (before?.epoch === epoch) return before.suppressions;
+  // A new key for tokens moves the epoch too.
+  await vault.followTokenKey(client);
   // One statement, so one snapshot of both tables.
   const { rows } = await client
     .query<{ epoch: string; count: string; hashes: string[] | null }>(

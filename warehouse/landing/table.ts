@@ -43,7 +43,9 @@ export async function followSchema(client: pg.ClientBase, plan: StreamPlan): Pro
   await addColumns(client, plan);
   if (known) await emptyNewlyPersonal(client, plan, known.schema);
   const reload = (known?.reload ?? 0) + 1;
-  if (known && landsAs(known.schema) !== landsAs(schema)) await askForReprocessing(client, plan, reload);
+  if (known && landsAs(known.schema) !== landsAs(schema)) {
+    await askForReprocessing(client, plan, reload, changedFields(known.schema, schema));
+  }
   await client.query(
     `insert into ops.streams (source, stream, reload, definition_hash, schema) values ($1, $2, $3, $4, $5)
      on conflict (source, stream) do update set reload = excluded.reload, definition_hash = excluded.definition_hash, schema = excluded.schema`,
@@ -53,23 +55,41 @@ export async function followSchema(client: pg.ClientBase, plan: StreamPlan): Pro
 }
 
 /** What of a schema decides what lands, and as what. */
-function landsAs({ properties, match_keys = {} }: StreamSchema): string {
-  const fields = Object.entries(properties).map(([name, { type, format, decimal, personal, identifier, keep }]) => [
-    name,
-    { type, format, decimal, personal, identifier, keep },
-  ]);
-  return JSON.stringify([fields, match_keys]);
+function landsAs(schema: StreamSchema): string {
+  return JSON.stringify([...landingOf(schema)]);
+}
+
+/** The same for each field and match key, by name. */
+function landingOf({ properties, match_keys = {} }: StreamSchema): Map<string, string> {
+  const fields = Object.entries(properties).map(([name, { type, format, decimal, personal, identifier, keep }]) => {
+    return [name, JSON.stringify({ type, format, decimal, personal, identifier, keep })] as const;
+  });
+  const keys = Object.entries(match_keys).map(([name, parts]) => [name, JSON.stringify(parts)] as const);
+  return new Map([...fields, ...keys]);
+}
+
+/** Fields and match keys that land in another way than before. */
+function changedFields(before: StreamSchema, after: StreamSchema): string[] {
+  const known = landingOf(before);
+  return [...landingOf(after)].flatMap(([name, landing]) => (known.get(name) === landing ? [] : [name]));
 }
 
 /** Rows that landed before are brought under the schema; fields that it declares are no longer undeclared. */
-async function askForReprocessing(client: pg.ClientBase, plan: StreamPlan, reload: number): Promise<void> {
+async function askForReprocessing(
+  client: pg.ClientBase,
+  plan: StreamPlan,
+  reload: number,
+  fields: string[],
+): Promise<void> {
   const { source, name, schema } = plan.stream;
   await client.query(
-    `insert into ops.reprocessings (source, stream, reload) values ($1, $2, $3)
+    `insert into ops.reprocessings (source, stream, reload, fields, rows_total)
+     select $1, $2, $3, $4,
+       (select count(*) from ${quoteName("raw", plan.table)}) + (select count(*) from ${quoteName("raw", `${plan.table}__history`)})
      on conflict (source, stream) do update
-       set reload = excluded.reload, is_in_history = false, after_key = null, after_hash = null, rows_read = 0,
+       set reload = excluded.reload, fields = excluded.fields, rows_total = excluded.rows_total, is_in_history = false, after_key = null, after_hash = null, rows_read = 0,
          rows_changed = 0, values_refused = 0, started_at = now(), finished_at = null`,
-    [source, name, reload],
+    [source, name, reload, fields],
   );
   await client.query("delete from ops.undeclared_fields where source = $1 and stream = $2 and field = any($3)", [
     source,

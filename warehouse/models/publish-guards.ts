@@ -1,5 +1,6 @@
 import type { ClientBase } from "pg";
 import { CodedError } from "../../domain/errors.ts";
+import { tokensMove } from "../epoch.ts";
 import { dropBuildRelations, quoteRelation, type Build } from "./build.ts";
 import { buildName, type Shape } from "./catalog.ts";
 import type { Graph } from "./graph.ts";
@@ -40,7 +41,10 @@ export async function checkCounts(client: ClientBase, build: Build, built: Reado
 
 /** The last statement: an erasure that began after the build must not find its person written again. */
 async function confirmEpoch(client: ClientBase, build: Build): Promise<void> {
-  const { rows } = await client.query<{ epoch: string }>("select epoch from privacy.epoch for share");
+  const { rows } = await client.query<{ epoch: string; isMoving: boolean }>(
+    `select epoch, moving_xid is not null as "isMoving" from privacy.epoch for share`,
+  );
+  if (rows[0]?.isMoving) throw tokensMove();
   if (rows[0]?.epoch === build.epoch) return;
   throw new CodedError("epoch_conflict", "a person was erased during the build; build again.", { retryable: false });
 }

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { inTransaction } from "../database.ts";
+import { readEpoch } from "../epoch.ts";
 import { suppressionsOf } from "../landing/suppressions.ts";
 import { issueReceipt } from "../receipts.ts";
 import type { Vault } from "../vault.ts";
@@ -19,6 +20,7 @@ export async function readmit(pool: pg.Pool, vault: Vault, requestId: string, ac
   );
   const lifted = await inTransaction(pool, async (client) => {
     await client.query("lock table privacy.epoch in exclusive mode");
+    await readEpoch(client);
     const { rowCount } = await client.query("delete from privacy.suppressions where hash = any($1::bytea[])", [hashes]);
     await client.query(
       "update privacy.epoch set epoch = epoch + 1, suppressions = (select count(*) from privacy.suppressions)",
