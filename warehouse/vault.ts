@@ -251,7 +251,7 @@ export class Vault {
     const former = rows.map(({ token, kind }) => {
       return this.naming.formerToken(kind, (identifiers.get(token) as Identifier).canonical);
     });
-    if (former[0] != null) {
+    if ((former[0] ?? null) !== null) {
       await client.query("select vault.meet_tokens($1, $2)", [former, rows.map(({ token }) => token)]);
     }
     const made = new Map(rows.map(({ token, key }) => [token, key]));
