@@ -62,7 +62,7 @@ async function ask(
 ): Promise<RequestReport & { requestId: string; passphrase: string | null }> {
   const { requestId, workflow, passphrase } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
     kind,
-    channel: "api",
+    channel: "cli",
     jurisdiction: "EU",
     named: { emails: [email], phones: [], ids: [] },
     terms,

@@ -191,7 +191,7 @@ describe("readers", () => {
       // The publish stands before its last statement while this is held: everything else is done.
       await blocker.query("begin; lock table privacy.epoch in exclusive mode");
       const publishing = publish(database.pool, graph, plan.buildId!);
-      await waitForBlocked("select epoch from privacy.epoch for share");
+      await waitForBlocked("select epoch, moving_xid");
       // A reader that waited for the publish would wait for ever, since that waits for the blocker.
       expect(await totals()).toEqual(before);
       await blocker.query("rollback");
@@ -259,7 +259,7 @@ describe("a build that is interrupted", () => {
     await withClient(async (blocker) => {
       await blocker.query("begin; lock table privacy.epoch in exclusive mode");
       const publishing = publish(database.pool, graph, plan.buildId!).catch((error: unknown) => error);
-      const pid = await waitForBlocked("select epoch from privacy.epoch for share");
+      const pid = await waitForBlocked("select epoch, moving_xid");
       await query("select pg_terminate_backend($1)", [pid]);
       expect(await publishing).toMatchObject({ code: "warehouse_unavailable", retryable: true });
       await blocker.query("rollback");
