@@ -9,6 +9,7 @@ import { TASK_QUEUE } from "../domain/ids.ts";
 import type { RequestKind, RequestReport, RequestTerms } from "../domain/requests.ts";
 import { takeArchive } from "../warehouse/access/store.ts";
 import { scopeBreach } from "../warehouse/breach.ts";
+import { decideSplit } from "../warehouse/identity/decide.ts";
 import { readReceipts, verifyReceipts } from "../warehouse/receipts.ts";
 import { takeIn } from "../warehouse/requests/intake.ts";
 import { CANARY, CONTROL, shopRows, writeErasureProject, writeRows } from "./erasure-project.ts";
@@ -45,6 +46,15 @@ beforeAll(async () => {
   await writeRows(directory, rows);
   pipeline = await openPipeline(directory);
   await pipeline.run();
+  // Whose the address of the gift is, the order of random tokens decides: an order ties it to her, a customer to its own.
+  const links = await rowsOf<{ stronger: string; weaker: string }>(
+    `select stronger_token as stronger, weaker_token as weaker from core.identity_merges
+     where $1 in (stronger_token, weaker_token) and customer_id = $2`,
+    [pipeline.vault.naming.token("email", CONTROL.email), await customerOf(CANARY.email)],
+  );
+  const { identity } = await pipeline.project();
+  for (const { stronger, weaker } of links) await decideSplit(pipeline.pool, identity, [stronger, weaker], "test");
+  if (links.length) await pipeline.build();
 });
 afterAll(async () => {
   await pipeline.close();
