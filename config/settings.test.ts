@@ -29,6 +29,8 @@ describe("settings", () => {
       kmsProgram: null,
       workflowBundle: null,
       nodeOptions: "",
+      apiToken: null,
+      apiCallbacks: [],
       workerVersion: null,
     });
   });

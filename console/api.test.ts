@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { makeChallenge } from "../warehouse/requests/identity.ts";
+import { serveWorkflowId } from "../domain/ids.ts";
+import { confirmIdentity, makeChallenge } from "../warehouse/requests/identity.ts";
 import { CANARY, shopRows, writeErasureProject, writeRows } from "../test/erasure-project.ts";
 import { openPipeline, type Pipeline } from "../test/pipeline.ts";
 import { receiveHttp } from "../test/receivers.ts";
@@ -106,6 +107,22 @@ test("a request by HTTP waits for the identity, goes on with the code that was s
   });
   expect(isSigned(told?.body.toString() ?? "", told?.headers["x-opendsr-signature"] as string)).toBe(true);
   expect((await call("DELETE", `/requests/${id}`)).status).toBe(409);
+});
+
+test("access by HTTP waits for the identity too; its passphrase is in the first answer alone", async () => {
+  const request = asked("c104@crowd.test", { subject_request_type: "access" });
+  const id = request.subject_request_id;
+  const passphraseOf = async () =>
+    ((await (await call("POST", "/requests", request)).json()) as { extensions?: { miette: { passphrase: string } } })
+      .extensions?.miette.passphrase;
+  expect(await passphraseOf()).toMatch(/^\S{20,}$/);
+  expect(await passphraseOf()).toBeUndefined();
+  const archive = "select from privacy.archives where request_id = $1 and finished_at is not null";
+  expect((await pipeline.pool.query(archive, [id])).rowCount).toBe(0);
+  await confirmIdentity(pipeline.pool, id, "document", "os:anna");
+  await pipeline.client.workflow.getHandle(serveWorkflowId(id)).signal("identified");
+  await expect.poll(() => statusOf(id), { timeout: 60_000 }).toBe("completed");
+  expect((await pipeline.pool.query(archive, [id])).rowCount).toBe(1);
 });
 
 test("five wrong codes, and three codes, are the end of guessing", async () => {

@@ -5,9 +5,11 @@ export const OPENDSR_VERSION = "2.0";
 
 type OpenDsrStatus = "pending" | "in_progress" | "completed" | "cancelled";
 
-/** Those that begin with an identity check, or need none. OpenDSR knows erasure; the others are said by the names they have here. */
+/** OpenDSR knows the first three; the others are said by the names they have here. */
 export const SUBJECT_REQUEST_TYPES: Readonly<Record<string, RequestKind>> = {
   erasure: "erasure",
+  access: "access",
+  portability: "portability",
   restriction: "restriction",
   objection: "objection",
   opt_out: "opt_out",

@@ -5,8 +5,6 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { DeliveryReport } from "../domain/destinations.ts";
 import { deliveryWorkflowId, erasureWorkflowId, REVOKE_DELIVERIES, TASK_QUEUE } from "../domain/ids.ts";
 import type { ErasureReport } from "../domain/requests.ts";
-import { recordSaid, type Said } from "../warehouse/consent/record.ts";
-import { inTransaction } from "../warehouse/database.ts";
 import { claimDeliveries } from "../warehouse/activation/claim.ts";
 import { prepareSend } from "../warehouse/activation/send.ts";
 import { readReceipts } from "../warehouse/receipts.ts";
@@ -14,6 +12,7 @@ import { receiveRequest } from "../warehouse/requests/store.ts";
 import { readSubject } from "../warehouse/requests/subject.ts";
 import { CANARY, CONTROL, shopRows, writeErasureProject, writeRows } from "./erasure-project.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
+import { say } from "./say.ts";
 import { receiveWebhooks, WEBHOOK_SECRET } from "./webhook-receiver.ts";
 
 let directory: string;
@@ -52,7 +51,7 @@ beforeAll(async () => {
     CONTROL,
     ...Array.from({ length: 30 }, (_, i) => ({ email: `c${100 + i}@crowd.test` })),
   ]) {
-    await say(email, { occurredAt: new Date("2026-01-01T00:00:00Z") });
+    await say(pipeline, email, { occurredAt: new Date("2026-01-01T00:00:00Z") });
   }
 });
 afterAll(async () => {
@@ -61,23 +60,6 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 beforeEach(() => crm.behave(() => 200));
-
-async function say(email: string, said: Partial<Said>): Promise<void> {
-  const whole: Said = {
-    choice: "consent",
-    isGiven: true,
-    purpose: "marketing",
-    occurredAt: new Date(),
-    source: "cli",
-    noticeVersion: null,
-    jurisdiction: "EU",
-    expiresAt: null,
-    ...said,
-  };
-  await inTransaction(pipeline.pool, (client) =>
-    recordSaid(client, whole, [pipeline.vault.naming.token("email", email)], "test"),
-  );
-}
 
 const handOver = (destination = "crm"): Promise<DeliveryReport> =>
   pipeline.client.workflow.execute("deliverAudience", {
@@ -105,15 +87,15 @@ test("who allows the purpose is delivered once, under a pseudonym of the destina
   expect(await handOver()).toEqual({ delivered: 0, removed: 0, excluded: 0 });
   expect(crm.calls).toHaveLength(4);
 
-  await say("c100@crowd.test", { isGiven: false });
-  await say("c101@crowd.test", { choice: "opt_out", purpose: "sale" });
-  await say("c102@crowd.test", { choice: "objection", purpose: "analytics" });
+  await say(pipeline, "c100@crowd.test", { isGiven: false });
+  await say(pipeline, "c101@crowd.test", { choice: "opt_out", purpose: "sale" });
+  await say(pipeline, "c102@crowd.test", { choice: "objection", purpose: "analytics" });
   expect(await revoke()).toEqual({ removed: 2, failed: 0 });
   expect(crm.audience.size).toBe(PEOPLE - 2);
   expect(emails()).not.toContain("c100@crowd.test");
   expect(await revoke()).toEqual({ removed: 0, failed: 0 });
   expect(await handOver()).toEqual({ delivered: 0, removed: 0, excluded: 2 });
-  await say("c100@crowd.test", {});
+  await say(pipeline, "c100@crowd.test", {});
   expect(await handOver()).toEqual({ delivered: 1, removed: 0, excluded: 1 });
   expect(await rowsOf("select distinct state from privacy.recipients")).toEqual([{ state: "done" }]);
 });
@@ -121,12 +103,12 @@ test("who allows the purpose is delivered once, under a pseudonym of the destina
 test("a worker that dies between its call and its note sends the same again, unless somebody has withdrawn meanwhile", async () => {
   const project = await pipeline.project();
   const declared = project.destinations.find(({ name }) => name === "crm")!;
-  const forget = (email: string) => say(email, { isGiven: false });
+  const forget = (email: string) => say(pipeline, email, { isGiven: false });
   await forget("c103@crowd.test");
   await forget("c104@crowd.test");
   await revoke();
-  await say("c103@crowd.test", {});
-  await say("c104@crowd.test", {});
+  await say(pipeline, "c103@crowd.test", {});
+  await say(pipeline, "c104@crowd.test", {});
   const { deliveries } = await claimDeliveries(
     pipeline.pool,
     declared,
@@ -152,9 +134,9 @@ test("a worker that dies between its call and its note sends the same again, unl
 });
 
 test("what a receiver refuses for good is told, and tried anew by the next hand-over; who withdraws between is not sent", async () => {
-  await say("c105@crowd.test", { isGiven: false });
+  await say(pipeline, "c105@crowd.test", { isGiven: false });
   await revoke();
-  await say("c105@crowd.test", {});
+  await say(pipeline, "c105@crowd.test", {});
   crm.behave(() => 400);
   await expect(handOver()).rejects.toMatchObject({ cause: { cause: { type: "source_rejected" } } });
   crm.behave(() => 302);

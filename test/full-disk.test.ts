@@ -8,9 +8,7 @@ import { dataOfRound, PROJECT, rawAfter } from "./faults-project.ts";
 
 const PATIENCE = 600_000;
 /** Room on the disk when the sync begins, in bytes: far less than the records and their log need. */
-const LEFT = 20 * 1024 * 1024;
-/** With less room than this Postgres cannot go on writing its log. */
-const WAL_SEGMENT = 16 * 1024 * 1024;
+const LEFT = 8 << 20;
 const SIZE = process.env["MIETTE_TEST_LONG"] ? "2g" : "600m";
 
 let commands: CommandLine;
@@ -53,9 +51,6 @@ test(
     const ballast = join(disk, "ballast");
     await writeFile(ballast, Buffer.alloc(Math.max(0, bavail * bsize - LEFT)));
     const running = commands.miette(["sync", "shop", "--json"]);
-    await expect
-      .poll(async () => (await statfs(disk)).bavail * bsize, { timeout: 120_000, interval: 20 })
-      .toBeLessThan(WAL_SEGMENT);
     // Long enough for attempts that find no room.
     await new Promise((resolve) => setTimeout(resolve, 20_000));
     await rm(ballast);

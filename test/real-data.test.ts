@@ -69,6 +69,9 @@ async function expected(file: string): Promise<Record<string, string>[]> {
   return parse(await readFile(join(SHARED_DATA, file)), { columns: true }) as Record<string, string>[];
 }
 
+/** In the suite one set from files and one from a Postgres; the others in the long tests. */
+const IS_LONG = Boolean(process.env["MIETTE_TEST_LONG"]);
+
 if (!HAS_SHARED_DATA) console.warn(`real data is absent at ${SHARED_DATA}: its tests are skipped`);
 
 describe.skipIf(!HAS_SHARED_DATA)("real data through the whole pipeline, and a second run that writes nothing", () => {
@@ -91,7 +94,7 @@ describe.skipIf(!HAS_SHARED_DATA)("real data through the whole pipeline, and a s
     });
   });
 
-  test("jafgen: orders and cents of each customer as its own summary says", async () => {
+  test("jafgen: orders and cents of each customer as its own summary says", { skip: !IS_LONG }, async () => {
     await withPipeline("jafgen", {}, async ({ run, pool, vault }) => {
       await run();
       expect(
@@ -143,32 +146,38 @@ describe.skipIf(!HAS_SHARED_DATA)("real data through the whole pipeline, and a s
     }
   });
 
-  test("Chinook, read from a Postgres: revenue of each customer, found by customer number and by e-mail", async () => {
-    const source = await restored("chinook/Chinook_PostgreSql.sql");
-    try {
-      await withPipeline("chinook", { CHINOOK_URL: source.url }, async ({ run, pool, vault }) => {
-        await run();
-        const byToken = await revenueByToken(pool);
-        for (const { customer_id, email, orders, revenue } of await expected("chinook/expected_customer_revenue.csv")) {
-          expect(byToken.get(vault.naming.token("customer_id", customer_id as string))).toEqual({
-            orders: Number(orders),
-            revenue,
+  test(
+    "Chinook, read from a Postgres: revenue of each customer, found by customer number and by e-mail",
+    { skip: !IS_LONG },
+    async () => {
+      const source = await restored("chinook/Chinook_PostgreSql.sql");
+      try {
+        await withPipeline("chinook", { CHINOOK_URL: source.url }, async ({ run, pool, vault }) => {
+          await run();
+          const byToken = await revenueByToken(pool);
+          for (const { customer_id, email, orders, revenue } of await expected(
+            "chinook/expected_customer_revenue.csv",
+          )) {
+            expect(byToken.get(vault.naming.token("customer_id", customer_id as string))).toEqual({
+              orders: Number(orders),
+              revenue,
+            });
+            expect(byToken.get(vault.naming.token("email", email as string))).toEqual({
+              orders: Number(orders),
+              revenue,
+            });
+          }
+          expect(await one(pool, "select sum(amount)::text as revenue from mart.fct_orders")).toEqual({
+            revenue: "2328.60",
           });
-          expect(byToken.get(vault.naming.token("email", email as string))).toEqual({
-            orders: Number(orders),
-            revenue,
-          });
-        }
-        expect(await one(pool, "select sum(amount)::text as revenue from mart.fct_orders")).toEqual({
-          revenue: "2328.60",
         });
-      });
-    } finally {
-      await source.drop();
-    }
-  });
+      } finally {
+        await source.drop();
+      }
+    },
+  );
 
-  test("a clickstream: every event and every purchase", async () => {
+  test("a clickstream: every event and every purchase", { skip: !IS_LONG }, async () => {
     await withPipeline("clickstream", {}, async ({ run, pool }) => {
       await run();
       expect(

@@ -5,7 +5,6 @@ import { rootCause } from "@temporalio/common";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { erasureWorkflowId, REKEY_WORKFLOW_ID, TASK_QUEUE } from "../domain/ids.ts";
 import type { TokenRekeying } from "../domain/runs.ts";
-import { recordSaid } from "../warehouse/consent/record.ts";
 import { inTransaction } from "../warehouse/database.ts";
 import { readEpoch } from "../warehouse/epoch.ts";
 import { resolveScope } from "../warehouse/erasure/scope.ts";
@@ -13,6 +12,7 @@ import { beginRekeying, closeForRenaming, mapIdentifiers, renameAll } from "../w
 import { receiveRequest } from "../warehouse/requests/store.ts";
 import { CANARY, CONTROL, shopRows, writeErasureProject, writeRows } from "./erasure-project.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
+import { say } from "./say.ts";
 
 let directory: string;
 let pipeline: Pipeline;
@@ -91,23 +91,7 @@ test("tokens get a new key: people, figures, suppressions and what was said stay
     taskQueue: TASK_QUEUE,
     args: [{ requestId, actor: "test", approvedBy: "test" }],
   });
-  await inTransaction(pool, (client) =>
-    recordSaid(
-      client,
-      {
-        choice: "objection",
-        isGiven: true,
-        purpose: "marketing",
-        occurredAt: new Date(),
-        source: "cli",
-        noticeVersion: null,
-        jurisdiction: "EU",
-        expiresAt: null,
-      },
-      [vault.naming.token("email", LATER)],
-      "test",
-    ),
-  );
+  await say(pipeline, LATER, { choice: "objection" });
   await pipeline.build();
   const before = await figures();
   const formerly = vault.naming.token("email", CONTROL.email);

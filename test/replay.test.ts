@@ -165,6 +165,14 @@ properties:
     });
     await record("readmit-subject", readmissionWorkflowId(readmission));
     await record("watch-clock", clockWorkflowId(readmission));
+    const rekeying = { workflowId: REKEY_WORKFLOW_ID, taskQueue: TASK_QUEUE, args: [{ actor: "os:operator" }] };
+    for (const [type, name] of [
+      ["rekeyTokens", "rekey-tokens"],
+      ["retireTokens", "retire-tokens"],
+    ] as const) {
+      await pipeline.client.workflow.execute(type, rekeying);
+      await record(name, REKEY_WORKFLOW_ID);
+    }
     const { requestId: served } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
       kind: "opt_out",
       channel: "api",
@@ -178,14 +186,6 @@ properties:
       args: [{ requestId: served }],
     });
     await record("serve-request", serveWorkflowId(served));
-    const rekeying = { workflowId: REKEY_WORKFLOW_ID, taskQueue: TASK_QUEUE, args: [{ actor: "os:operator" }] };
-    for (const [type, name] of [
-      ["rekeyTokens", "rekey-tokens"],
-      ["retireTokens", "retire-tokens"],
-    ] as const) {
-      await pipeline.client.workflow.execute(type, rekeying);
-      await record(name, REKEY_WORKFLOW_ID);
-    }
     const carriedOut = async (kind: RequestKind, values?: Record<string, string>) => {
       const { requestId, workflow } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
         kind,

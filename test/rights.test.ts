@@ -1,98 +1,26 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { BlobReader, TextWriter, ZipReader } from "@zip.js/zip.js";
 import { Ajv } from "ajv";
 import formats from "ajv-formats";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { TASK_QUEUE } from "../domain/ids.ts";
-import type { RequestKind, RequestReport, RequestTerms } from "../domain/requests.ts";
 import { takeArchive } from "../warehouse/access/store.ts";
 import { scopeBreach } from "../warehouse/breach.ts";
-import { decideSplit } from "../warehouse/identity/decide.ts";
 import { readReceipts, verifyReceipts } from "../warehouse/receipts.ts";
-import { takeIn } from "../warehouse/requests/intake.ts";
-import { CANARY, CONTROL, shopRows, writeErasureProject, writeRows } from "./erasure-project.ts";
-import { openPipeline, type Pipeline } from "./pipeline.ts";
+import { CANARY, CONTROL, shopRows, writeRows } from "./erasure-project.ts";
+import type { Pipeline } from "./pipeline.ts";
+import { openRights, type Rights } from "./rights-project.ts";
 
-let directory: string;
+let rights: Rights;
 let pipeline: Pipeline;
-
+let directory: string;
+let rowsOf: Rights["rowsOf"];
+let ask: Rights["ask"];
+let customerOf: Rights["customerOf"];
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), "miette-rights-"));
-  await writeErasureProject(directory);
-  await mkdir(join(directory, "sql/segments"), { recursive: true });
-  const everybody = "select customers.customer_id from mart.dim_customers as customers";
-  await writeFile(
-    join(directory, "sql/segments/newsletter.sql"),
-    `-- Who may get the newsletter.\n-- consent: marketing\n${everybody}\n`,
-  );
-  await writeFile(join(directory, "sql/segments/everybody.sql"), `-- For analysis.\n${everybody}\n`);
-  await writeFile(
-    join(directory, "sql/segments/patients.sql"),
-    `-- Told by what is sensitive.\n-- purpose: care\n${everybody}\n`,
-  );
-  const rows = shopRows();
-  // An order of hers to another's address, with a note that tells of both, and a cell that a spreadsheet would run.
-  rows["orders"]?.push({
-    id: 900,
-    customer: CANARY.id,
-    email: CONTROL.email,
-    gift_note: `=HYPERLINK("http://evil.test") for ${CONTROL.name}, ${CONTROL.phone}, from ${CANARY.email}`,
-    amount: 7,
-    ordered_at: "2026-02-12T12:00:00Z",
-    coupon: `${CONTROL.email} gave it`,
-  });
-  await writeRows(directory, rows);
-  pipeline = await openPipeline(directory);
-  await pipeline.run();
-  // Whose the address of the gift is, the order of random tokens decides: an order ties it to her, a customer to its own.
-  const links = await rowsOf<{ stronger: string; weaker: string }>(
-    `select stronger_token as stronger, weaker_token as weaker from core.identity_merges
-     where $1 in (stronger_token, weaker_token) and customer_id = $2`,
-    [pipeline.vault.naming.token("email", CONTROL.email), await customerOf(CANARY.email)],
-  );
-  const { identity } = await pipeline.project();
-  for (const { stronger, weaker } of links) await decideSplit(pipeline.pool, identity, [stronger, weaker], "test");
-  if (links.length) await pipeline.build();
+  rights = await openRights();
+  ({ pipeline, directory, rowsOf, ask, customerOf } = rights);
 });
-afterAll(async () => {
-  await pipeline.close();
-  await rm(directory, { recursive: true });
-});
-
-const rowsOf = async <T = Record<string, unknown>>(sql: string, values: unknown[] = []): Promise<T[]> =>
-  (await pipeline.pool.query(sql, values)).rows as T[];
-
-async function ask(
-  kind: RequestKind,
-  email: string,
-  terms: RequestTerms = {},
-  values?: Record<string, string | null>,
-): Promise<RequestReport & { requestId: string; passphrase: string | null }> {
-  const { requestId, workflow, passphrase } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
-    kind,
-    channel: "cli",
-    jurisdiction: "EU",
-    named: { emails: [email], phones: [], ids: [] },
-    terms,
-    ...(values && { values }),
-    actor: "test",
-  });
-  const report = (await pipeline.client.workflow.execute(workflow.type, {
-    workflowId: workflow.workflowId,
-    taskQueue: TASK_QUEUE,
-    args: [{ requestId, actor: "test", approvedBy: "test" }],
-  })) as RequestReport;
-  return { ...report, requestId, passphrase };
-}
-
-const customerOf = async (email: string): Promise<string> =>
-  (
-    await rowsOf<{ id: string }>("select customer_id as id from core.identifiers where token = $1", [
-      pipeline.vault.naming.token("email", email),
-    ])
-  )[0]?.id as string;
+afterAll(() => rights.close());
 
 const segmentsOf = async (customer: string): Promise<string[]> =>
   (

@@ -58,6 +58,28 @@ export async function issueReceipt(
   });
 }
 
+/**
+ * The receipt that a request has got on an occasion, issued now where there is none: what carries a request out may be
+ * cut off right after, and is then done again.
+ * @param state what it says, worked out only if it is issued
+ * @returns the receipt's number
+ */
+export async function issueReceiptOnce(
+  pool: pg.Pool,
+  vault: Vault,
+  requestId: string,
+  occasion: string,
+  state: () => ReceiptBody | Promise<ReceiptBody>,
+): Promise<number> {
+  const { rows } = await pool.query<{ seq: string }>(
+    `select receipt_seq as seq from privacy.receipts where request_id = $1 and body::jsonb ->> 'occasion' = $2
+     order by receipt_seq limit 1`,
+    [requestId, occasion],
+  );
+  if (rows[0]) return Number(rows[0].seq);
+  return await issueReceipt(pool, vault, requestId, { occasion, ...(await state()) });
+}
+
 async function signingKey(pool: pg.Pool, vault: Vault): Promise<{ key: KeyObject; version: number }> {
   const { key: seed, version } = await vault.latestKey(pool, "receipt");
   return { key: createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: "der", type: "pkcs8" }), version };

@@ -1,16 +1,8 @@
-import {
-  condition,
-  defineSignal,
-  ParentClosePolicy,
-  setCurrentDetails,
-  setHandler,
-  startChild,
-  WorkflowIdReusePolicy,
-} from "@temporalio/workflow";
+import { condition, defineSignal, setCurrentDetails, setHandler } from "@temporalio/workflow";
 import { clockWorkflowId } from "../domain/ids.ts";
 import type { RequestState } from "../domain/requests.ts";
 import { planning } from "./activities.ts";
-import { isAlreadyStarted } from "./request-build.ts";
+import { startApart } from "./apart.ts";
 import { watchClock } from "./watch-clock.ts";
 
 /** Who asks has shown who they are. */
@@ -34,7 +26,12 @@ export function attendRequest(requestId: string): Attended {
   return attended;
 
   async function begin(): Promise<RequestState | null> {
-    await startClock(requestId);
+    await startApart(watchClock, {
+      args: [{ requestId }],
+      workflowId: clockWorkflowId(requestId),
+      summary: "a request's clock",
+      again: false,
+    });
     const patience = await planning.beginIdentityCheck({ requestId });
     if (patience === null) return null;
     setCurrentDetails("waiting until who asks has shown who they are");
@@ -44,16 +41,4 @@ export function attendRequest(requestId: string): Attended {
     const state = await planning.endIdentityCheck({ requestId });
     return state === "verified" ? null : state;
   }
-}
-
-async function startClock(requestId: string): Promise<void> {
-  await startChild(watchClock, {
-    args: [{ requestId }],
-    workflowId: clockWorkflowId(requestId),
-    workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-    parentClosePolicy: ParentClosePolicy.ABANDON,
-    staticSummary: "a request's clock",
-  }).catch((error: unknown) => {
-    if (!isAlreadyStarted(error)) throw error;
-  });
 }

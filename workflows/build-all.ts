@@ -3,7 +3,7 @@ import { BUILD_WORKFLOW_ID } from "../domain/ids.ts";
 import type { BuildReport } from "../domain/runs.ts";
 import { workingOn } from "./activities.ts";
 import { buildModels } from "./build-models.ts";
-import { isAlreadyStarted } from "./request-build.ts";
+import { isAlreadyStarted } from "./apart.ts";
 
 /**
  * A build that begins after this is called.

@@ -1,6 +1,7 @@
 import { setCurrentDetails } from "@temporalio/workflow";
 import type { RequestReport } from "../domain/requests.ts";
 import { planning, workingOn } from "./activities.ts";
+import { attendRequest } from "./attend-request.ts";
 import { buildAll } from "./build-all.ts";
 import { describeRun } from "./search-attributes.ts";
 
@@ -13,6 +14,8 @@ export async function correctSubject({
   actor: string;
 }): Promise<RequestReport> {
   describeRun({ kind: "request" });
+  const ended = await attendRequest(requestId).begin();
+  if (ended !== null) return { state: ended, receipt: null };
   setCurrentDetails("correcting records");
   const corrected = await workingOn("corrects records").correctSubject({ requestId, actor, isReleased: false });
   await buildAll("models after a correction");

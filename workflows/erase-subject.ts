@@ -1,22 +1,12 @@
-import {
-  ApplicationFailure,
-  condition,
-  defineSignal,
-  getExternalWorkflowHandle,
-  ParentClosePolicy,
-  setCurrentDetails,
-  setHandler,
-  startChild,
-  WorkflowIdReusePolicy,
-} from "@temporalio/workflow";
+import { ApplicationFailure, condition, defineSignal, setCurrentDetails, setHandler } from "@temporalio/workflow";
 import { ERASURE_WORKFLOW_ID, recheckWorkflowId } from "../domain/ids.ts";
 import type { ErasurePlan, ErasureReport } from "../domain/requests.ts";
 import { planning, workingOn } from "./activities.ts";
-import { eraseElsewhere } from "./erase-elsewhere.ts";
+import { startApart, startOrSignal } from "./apart.ts";
 import { attendRequest } from "./attend-request.ts";
+import { eraseElsewhere } from "./erase-elsewhere.ts";
 import { eraseBatch, eraseMore } from "./erase-batch.ts";
 import { recheckErasure } from "./recheck-erasure.ts";
-import { isAlreadyStarted } from "./request-build.ts";
 import { describeRun } from "./search-attributes.ts";
 
 /** Says that the plan is to be carried out, and who says so. */
@@ -59,51 +49,23 @@ export async function eraseSubject(input: {
     const state = await planning.cancelRequest({ requestId, actor: attended.cancelledBy });
     if (state === "cancelled") return { state, receipt: null, recipients: [], plan };
   }
-  await joinBatch();
+  await startOrSignal(eraseBatch, { args: [], workflowId: ERASURE_WORKFLOW_ID, summary: "erasures" }, eraseMore);
   setCurrentDetails(describe(plan, "being carried out"));
   await condition(() => isErased);
   setCurrentDetails(describe(plan, "being carried out elsewhere"));
   await eraseElsewhere(requestId);
   const { state, receipt, recipients } = await planning.completeErasure({ requestId });
-  await startChild(recheckErasure, {
+  await startApart(recheckErasure, {
     args: [{ requestId }],
     workflowId: recheckWorkflowId(requestId),
-    workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
-    parentClosePolicy: ParentClosePolicy.ABANDON,
-    staticSummary: "looks again after a day and a week",
-  }).catch((error: unknown) => {
-    if (!isAlreadyStarted(error)) throw error;
+    summary: "looks again after a day and a week",
+    again: true,
   });
   setCurrentDetails(describe(plan, `${state}, receipt ${receipt}`));
   return { state, receipt, recipients, plan };
 }
 
 const NOTHING: ErasurePlan = { identifiers: 0, people: 0, relations: [], errors: [], unscanned: [] };
-
-/** Starts the carrying out of what is approved, or tells the one under way that there is more. */
-async function joinBatch(): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await startChild(eraseBatch, {
-        args: [],
-        workflowId: ERASURE_WORKFLOW_ID,
-        workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
-        parentClosePolicy: ParentClosePolicy.ABANDON,
-        staticSummary: "erasures",
-      });
-      return;
-    } catch (error) {
-      if (!isAlreadyStarted(error)) throw error;
-    }
-    try {
-      await getExternalWorkflowHandle(ERASURE_WORKFLOW_ID).signal(eraseMore);
-      return;
-    } catch (error) {
-      // It ended between the two calls: it has to be started after all.
-      if (attempt === 3) throw error;
-    }
-  }
-}
 
 function describe({ relations, people }: ErasurePlan, state: string): string {
   const rows = relations.map(({ relation, action, rows: count }) => `| ${relation} | ${action} | ${count} |`);

@@ -5,7 +5,7 @@ import { planning, workingOn } from "./activities.ts";
 import { buildAll } from "./build-all.ts";
 import { failureType } from "./failure-type.ts";
 import { reportFailure } from "./report-failure.ts";
-import { isAlreadyStarted } from "./request-build.ts";
+import { isAlreadyStarted } from "./apart.ts";
 import { describeRun } from "./search-attributes.ts";
 import { syncSource } from "./sync-source.ts";
 

@@ -2,7 +2,7 @@ import { getExternalWorkflowHandle, ParentClosePolicy, setHandler, sleep, startC
 import { requestWorkflow } from "../domain/ids.ts";
 import { health, planning } from "./activities.ts";
 import { cancel, identified } from "./attend-request.ts";
-import { isAlreadyStarted } from "./request-build.ts";
+import { isAlreadyStarted } from "./apart.ts";
 import { describeRun } from "./search-attributes.ts";
 
 /** After these pauses a controller that could not be told is told again. */

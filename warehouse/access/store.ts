@@ -3,7 +3,7 @@ import { UserError } from "../../domain/errors.ts";
 import type { RequestReport } from "../../domain/requests.ts";
 import { recordAudit } from "../audit.ts";
 import { inTransaction } from "../database.ts";
-import { issueReceipt } from "../receipts.ts";
+import { issueReceiptOnce } from "../receipts.ts";
 import { forgetSubject, moveRequest, noteEvent, readRequest } from "../requests/store.ts";
 import type { Vault } from "../vault.ts";
 import type { Archive } from "./archive.ts";
@@ -15,25 +15,18 @@ export async function completeAccess(
   { requestId, archive, expiresAt }: { requestId: string; archive: Archive; expiresAt: Date },
 ): Promise<RequestReport> {
   const { kind, jurisdiction, receivedAt } = await readRequest(pool, requestId);
-  const { rows } = await pool.query<{ seq: string }>(
-    "select receipt_seq as seq from privacy.receipts where request_id = $1 order by receipt_seq limit 1",
-    [requestId],
+  const receipt = await issueReceiptOnce(pool, vault, requestId, kind, () => ({
+    kind,
+    outcome: "completed",
+    jurisdiction,
+    received_at: receivedAt,
+    rows: archive.files,
+    redacted: archive.redacted,
+    archive_expires_at: expiresAt.toISOString(),
+  }));
+  await inTransaction(pool, (client) =>
+    moveRequest(client, requestId, ["running"], "completed", "worker", { receipt, bytes: archive.bytes }),
   );
-  const receipt = rows[0]
-    ? Number(rows[0].seq)
-    : await issueReceipt(pool, vault, requestId, {
-        occasion: kind,
-        kind,
-        outcome: "completed",
-        jurisdiction,
-        received_at: receivedAt,
-        rows: archive.files,
-        redacted: archive.redacted,
-        archive_expires_at: expiresAt.toISOString(),
-      });
-  await inTransaction(pool, async (client) => {
-    await moveRequest(client, requestId, ["running"], "completed", "worker", { receipt, bytes: archive.bytes });
-  });
   await forgetSubject(pool, vault, requestId);
   return { state: "completed", receipt };
 }

@@ -2,7 +2,7 @@ import type pg from "pg";
 import type { RequestState, Verification } from "../../domain/requests.ts";
 import { inTransaction } from "../database.ts";
 import { readErasures } from "../activation/erasures.ts";
-import { issueReceipt } from "../receipts.ts";
+import { issueReceipt, issueReceiptOnce } from "../receipts.ts";
 import { moveRequest, noteEvent, readRequest } from "../requests/store.ts";
 import type { Vault } from "../vault.ts";
 import { readSwept } from "./batch.ts";
@@ -25,11 +25,6 @@ export async function completeErasure(
   requestId: string,
   verification: Verification,
 ): Promise<Completion> {
-  const { rows: issued } = await pool.query<{ seq: string }>(
-    `select receipt_seq as seq from privacy.receipts where request_id = $1 and body::jsonb ->> 'occasion' = 'erasure'
-     order by receipt_seq limit 1`,
-    [requestId],
-  );
   const request = await readRequest(pool, requestId);
   const { rows: handedOver } = await pool.query<{ recipient: string }>(
     `select detail ->> 'recipient' as recipient from privacy.request_events
@@ -41,11 +36,9 @@ export async function completeErasure(
   const recipients = [...handedOver, ...unfinished].map(({ recipient }) => recipient);
   const isClean = verification.findings.length === 0 && verification.unscanned.length === 0 && recipients.length === 0;
   const state = isClean ? "completed" : "completed_with_exceptions";
-  let receipt = Number(issued[0]?.seq ?? 0);
-  if (receipt === 0) {
+  const receipt = await issueReceiptOnce(pool, vault, requestId, "erasure", async () => {
     const { swept, startedAt, tombstonedAt } = await readSwept(pool, request.batchId as string);
-    receipt = await issueReceipt(pool, vault, requestId, {
-      occasion: "erasure",
+    return {
       kind: request.kind,
       outcome: state,
       jurisdiction: request.jurisdiction,
@@ -59,8 +52,8 @@ export async function completeErasure(
       recipients: [...handedOver.map(({ recipient }) => ({ recipient, status: "manual" })), ...elsewhere],
       verification: stated(verification),
       backup_residue_until: await backupResidue(pool),
-    });
-  }
+    };
+  });
   await inTransaction(pool, (client) =>
     moveRequest(client, requestId, ["running"], state, "worker", { receipt, findings: verification.findings.length }),
   );

@@ -5,7 +5,7 @@ import type { RequestReport } from "../../domain/requests.ts";
 import { recordSaid } from "../consent/record.ts";
 import { inTransaction } from "../database.ts";
 import { resolveScope } from "../erasure/scope.ts";
-import { issueReceipt } from "../receipts.ts";
+import { issueReceiptOnce } from "../receipts.ts";
 import type { Vault } from "../vault.ts";
 import { forgetSubject, moveRequest, openIdentifiers, readRequest } from "./store.ts";
 
@@ -63,23 +63,15 @@ export async function completeChoice(
   vault: Vault,
   { requestId }: { requestId: string },
 ): Promise<RequestReport> {
-  const { kind, state, jurisdiction, receivedAt, terms } = await readRequest(pool, requestId);
-  const { rows } = await pool.query<{ seq: string }>(
-    "select receipt_seq as seq from privacy.receipts where request_id = $1 order by receipt_seq limit 1",
-    [requestId],
-  );
-  if (state === "completed") return { state, receipt: rows[0] ? Number(rows[0].seq) : null };
-  const receipt = rows[0]
-    ? Number(rows[0].seq)
-    : await issueReceipt(pool, vault, requestId, {
-        occasion: kind,
-        kind,
-        outcome: "completed",
-        jurisdiction,
-        received_at: receivedAt,
-        purposes: terms.purposes ?? [ALL_PURPOSES],
-        taken_back: terms.isLifted ?? false,
-      });
+  const { kind, jurisdiction, receivedAt, terms } = await readRequest(pool, requestId);
+  const receipt = await issueReceiptOnce(pool, vault, requestId, kind, () => ({
+    kind,
+    outcome: "completed",
+    jurisdiction,
+    received_at: receivedAt,
+    purposes: terms.purposes ?? [ALL_PURPOSES],
+    taken_back: terms.isLifted ?? false,
+  }));
   await inTransaction(pool, (client) =>
     moveRequest(client, requestId, ["running"], "completed", "worker", { receipt }),
   );

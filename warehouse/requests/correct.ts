@@ -11,7 +11,7 @@ import { openCorrection, sealCorrection } from "../landing/corrections.ts";
 import type { StreamPlan } from "../landing/plan.ts";
 import { brokenConstraint } from "../landing/record.ts";
 import { replaceValues } from "../landing/replace-values.ts";
-import { issueReceipt } from "../receipts.ts";
+import { issueReceiptOnce } from "../receipts.ts";
 import type { Vault } from "../vault.ts";
 import { forgetSubject, moveRequest, openIdentifiers, openSealed, readRequest, type RequestSecret } from "./store.ts";
 
@@ -134,19 +134,13 @@ export async function completeCorrection(
   { requestId, corrected }: { requestId: string; corrected: number },
 ): Promise<RequestReport> {
   const { kind, jurisdiction, receivedAt, terms } = await readRequest(pool, requestId);
-  const { rows } = await pool.query<{ seq: string }>(
-    "select receipt_seq as seq from privacy.receipts where request_id = $1 order by receipt_seq limit 1",
-    [requestId],
-  );
-  let receipt = Number(rows[0]?.seq ?? 0);
-  if (receipt === 0) {
+  const receipt = await issueReceiptOnce(pool, vault, requestId, kind, async () => {
     const { customers } = await resolveScope(pool, vault, await openIdentifiers(pool, vault, requestId));
     const { rows: told } = await pool.query<{ recipient: string }>(
       "select distinct recipient from privacy.recipients where customer_id = any($1::uuid[]) and state <> 'withheld' order by recipient",
       [customers],
     );
-    receipt = await issueReceipt(pool, vault, requestId, {
-      occasion: kind,
+    return {
       kind,
       outcome: "completed",
       jurisdiction,
@@ -154,8 +148,8 @@ export async function completeCorrection(
       fields: terms.fields ?? [],
       values: corrected,
       recipients: told.map(({ recipient }) => ({ recipient, status: "manual" })),
-    });
-  }
+    };
+  });
   await inTransaction(pool, (client) =>
     moveRequest(client, requestId, ["running"], "completed", "worker", { receipt }),
   );

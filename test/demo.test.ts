@@ -10,6 +10,7 @@ import type { Store } from "../demo/generate.ts";
 import { buildReport } from "../report/build-report.ts";
 import { exportRelation } from "../warehouse/export-relation.ts";
 import { openPool } from "../warehouse/database.ts";
+import { describeChannels } from "./demo-channels.ts";
 import { dumpTables, dumpTemporal, findValues } from "./plaintext.ts";
 import { CANARY, openWatchedDemo } from "./watched-demo.ts";
 
@@ -31,6 +32,8 @@ beforeAll(async () => {
   await ended;
 });
 afterAll(() => demo.close());
+
+describeChannels(() => demo);
 
 describe("the demo store's customers", () => {
   test("have metrics that add up to all its orders, and cohorts that hold each customer once", async () => {

@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { Client, Connection } from "@temporalio/client";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { PACKAGE_DIRECTORY } from "../config.ts";
-import { syncWorkflowId } from "../domain/ids.ts";
-import { ownEnvironment } from "../stack/environment.ts";
-import { freePort } from "../stack/ports.ts";
-import { type CommandLine, createCommandLine, succeeded } from "./command.ts";
-import { createTestDatabase, type TestDatabase } from "./database.ts";
+import { PACKAGE_DIRECTORY } from "../../config.ts";
+import { syncWorkflowId } from "../../domain/ids.ts";
+import { ownEnvironment } from "../../stack/environment.ts";
+import { freePort } from "../../stack/ports.ts";
+import { type CommandLine, createCommandLine, succeeded } from "../command.ts";
+import { createTestDatabase, type TestDatabase } from "../database.ts";
 
+const IS_LONG = Boolean(process.env["MIETTE_TEST_LONG"]);
 const PATIENCE = 300_000;
 let commands: CommandLine;
 let connection: Connection;
@@ -20,6 +21,7 @@ let port: number;
 let newer: ChildProcess | undefined;
 
 beforeAll(async () => {
+  if (!IS_LONG) return;
   database = await createTestDatabase();
   await database.pool.query("create table orders (id integer primary key); insert into orders values (1), (2)");
   port = await freePort();
@@ -54,6 +56,7 @@ sources:
   client = new Client({ connection });
 }, PATIENCE);
 afterAll(async () => {
+  if (!IS_LONG) return;
   newer?.kill("SIGTERM");
   await connection.close();
   await commands.remove();
@@ -79,7 +82,7 @@ async function versionOf(source: string): Promise<string | null | undefined> {
 
 test(
   "a run ends on the version of the workers on which it began; new ones take the current version",
-  { timeout: PATIENCE },
+  { timeout: PATIENCE, skip: !IS_LONG },
   async () => {
     await makeCurrent("1.0");
     newer = await commands.startWorker({ MIETTE_WORKER_BUILD_ID: "1.1" });

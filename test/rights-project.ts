@@ -1,0 +1,109 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TASK_QUEUE } from "../domain/ids.ts";
+import type { RequestKind, RequestReport, RequestTerms } from "../domain/requests.ts";
+import { decideSplit } from "../warehouse/identity/decide.ts";
+import { takeIn } from "../warehouse/requests/intake.ts";
+import { CANARY, CONTROL, shopRows, writeErasureProject, writeRows } from "./erasure-project.ts";
+import { openPipeline, type Pipeline } from "./pipeline.ts";
+
+/** The shop of erasures, with segments for each kind of purpose and an order that names another person. */
+export interface Rights {
+  directory: string;
+  pipeline: Pipeline;
+  rowsOf<T = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<T[]>;
+  /** Has a request carried out that somebody enters by a command. */
+  ask(
+    kind: RequestKind,
+    email: string,
+    terms?: RequestTerms,
+    values?: Record<string, string | null>,
+  ): Promise<RequestReport & { requestId: string; passphrase: string | null }>;
+  customerOf(email: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+export async function openRights(): Promise<Rights> {
+  const directory = await mkdtemp(join(tmpdir(), "miette-rights-"));
+  await writeShop(directory);
+  const pipeline = await openPipeline(directory);
+  await pipeline.run();
+  const { pool, vault } = pipeline;
+  const rights: Rights = {
+    directory,
+    pipeline,
+    rowsOf: async <T>(sql: string, values: unknown[] = []) => (await pool.query(sql, values)).rows as T[],
+    async ask(kind, email, terms = {}, values) {
+      const { requestId, workflow, passphrase } = await takeIn(pool, vault, await pipeline.project(), {
+        kind,
+        channel: "cli",
+        jurisdiction: "EU",
+        named: { emails: [email], phones: [], ids: [] },
+        terms,
+        ...(values && { values }),
+        actor: "test",
+      });
+      const report = (await pipeline.client.workflow.execute(workflow.type, {
+        workflowId: workflow.workflowId,
+        taskQueue: TASK_QUEUE,
+        args: [{ requestId, actor: "test", approvedBy: "test" }],
+      })) as RequestReport;
+      return { ...report, requestId, passphrase };
+    },
+    async customerOf(email) {
+      const token = vault.naming.token("email", email);
+      const rows = await rights.rowsOf<{ id: string }>(
+        "select customer_id as id from core.identifiers where token = $1",
+        [token],
+      );
+      return rows[0]?.id as string;
+    },
+    async close() {
+      await pipeline.close();
+      await rm(directory, { recursive: true });
+    },
+  };
+  await partGift(rights);
+  return rights;
+}
+
+async function writeShop(directory: string): Promise<void> {
+  await writeErasureProject(directory);
+  await mkdir(join(directory, "sql/segments"), { recursive: true });
+  const everybody = "select customers.customer_id from mart.dim_customers as customers";
+  await writeFile(
+    join(directory, "sql/segments/newsletter.sql"),
+    `-- Who may get the newsletter.\n-- consent: marketing\n${everybody}\n`,
+  );
+  await writeFile(join(directory, "sql/segments/everybody.sql"), `-- For analysis.\n${everybody}\n`);
+  await writeFile(
+    join(directory, "sql/segments/patients.sql"),
+    `-- Told by what is sensitive.\n-- purpose: care\n${everybody}\n`,
+  );
+  const rows = shopRows();
+  // An order of hers to another's address, with a note that tells of both, and a cell that a spreadsheet would run.
+  rows["orders"]?.push({
+    id: 900,
+    customer: CANARY.id,
+    email: CONTROL.email,
+    gift_note: `=HYPERLINK("http://evil.test") for ${CONTROL.name}, ${CONTROL.phone}, from ${CANARY.email}`,
+    amount: 7,
+    ordered_at: "2026-02-12T12:00:00Z",
+    coupon: `${CONTROL.email} gave it`,
+  });
+  await writeRows(directory, rows);
+}
+
+/** Whose the address of the gift is, the order of random tokens decides: an order ties it to her, a customer to its own. */
+async function partGift({ pipeline, rowsOf, customerOf }: Rights): Promise<void> {
+  const { pool, vault } = pipeline;
+  const links = await rowsOf<{ stronger: string; weaker: string }>(
+    `select stronger_token as stronger, weaker_token as weaker from core.identity_merges
+     where $1 in (stronger_token, weaker_token) and customer_id = $2`,
+    [vault.naming.token("email", CONTROL.email), await customerOf(CANARY.email)],
+  );
+  const { identity } = await pipeline.project();
+  for (const { stronger, weaker } of links) await decideSplit(pool, identity, [stronger, weaker], "test");
+  if (links.length) await pipeline.build();
+}
