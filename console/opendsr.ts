@@ -1,5 +1,4 @@
 import { OPENDSR_VERSION, REGULATIONS, SUBJECT_REQUEST_TYPES } from "../domain/opendsr.ts";
-import { requestWorkflow } from "../domain/ids.ts";
 import type { Intake } from "../warehouse/requests/intake.ts";
 
 /** A value of an identity is at the most so long: an address has 320 characters. */
@@ -80,9 +79,7 @@ export function discovery(kinds: readonly string[], base: string): Record<string
   return {
     api_version: OPENDSR_VERSION,
     supported_identities: types.map((type) => ({ identity_type: type, identity_format: "raw" })),
-    supported_subject_request_types: Object.entries(SUBJECT_REQUEST_TYPES)
-      .filter(([, kind]) => requestWorkflow(kind, "") !== null)
-      .map(([type]) => type),
+    supported_subject_request_types: Object.keys(SUBJECT_REQUEST_TYPES),
     processor_certificate: `${base}/certificate`,
   };
 }

@@ -47,16 +47,15 @@ export function readmissionWorkflowId(requestId: string): string {
   return `readmit:${requestId}`;
 }
 
-/** The workflow that carries out a request of a kind, given `{ requestId, actor, approvedBy }`; null: none does. */
-export function requestWorkflow(kind: RequestKind, requestId: string): { type: string; workflowId: string } | null {
-  const type = REQUEST_WORKFLOWS[kind] ?? null;
-  if (type === null) return null;
+/** The workflow that carries out a request of a kind, given `{ requestId, actor, approvedBy }`. */
+export function requestWorkflow(kind: RequestKind, requestId: string): { type: string; workflowId: string } {
+  const type = REQUEST_WORKFLOWS[kind];
   if (type === "eraseSubject") return { type, workflowId: erasureWorkflowId(requestId) };
   if (type === "readmitSubject") return { type, workflowId: readmissionWorkflowId(requestId) };
   return { type, workflowId: `request:${requestId}` };
 }
 
-const REQUEST_WORKFLOWS: Readonly<Partial<Record<RequestKind, string>>> = {
+const REQUEST_WORKFLOWS: Readonly<Record<RequestKind, string>> = {
   access: "grantAccess",
   portability: "grantAccess",
   erasure: "eraseSubject",

@@ -12,7 +12,7 @@ const PAUSES = ["0s", "1m", "10m", "1h", "6h", "24h"] as const;
 export async function serveRequest({ requestId }: { requestId: string }): Promise<void> {
   describeRun({ kind: "request" });
   const kind = await planning.readKind({ requestId });
-  const { type, workflowId } = requestWorkflow(kind, requestId) as { type: string; workflowId: string };
+  const { type, workflowId } = requestWorkflow(kind, requestId);
   // What is signalled before the workflow runs, or after it has ended, changes nothing that the warehouse does not know.
   const pass = async (signal: typeof cancel | typeof identified, args: [string] | []): Promise<void> => {
     await getExternalWorkflowHandle(workflowId)

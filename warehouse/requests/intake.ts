@@ -58,9 +58,6 @@ export async function takeIn(pool: pg.Pool, vault: Vault, project: Project, inta
   const secret: RequestSecret = {};
   if (kind === "correction") secret.values = intake.values ?? {};
   if (kind === "access" || kind === "portability") secret.passphrase = makePassphrase();
-  if (requestWorkflow(kind, "") === null) {
-    throw new UserError(`requests of kind ${kind} can't be carried out here`, { key: "kind" });
-  }
   const requestId = await receiveRequest(pool, vault, {
     kind,
     channel,
@@ -78,7 +75,7 @@ export async function takeIn(pool: pg.Pool, vault: Vault, project: Project, inta
     requestId,
     dueAt: due.at,
     passphrase: secret.passphrase ?? null,
-    workflow: requestWorkflow(kind, requestId) as TakenIn["workflow"],
+    workflow: requestWorkflow(kind, requestId),
   };
 }
 
