@@ -173,7 +173,7 @@ const MODULES: Module[] = [
   {
     load: async () => (await import("./request.ts")).registerRequest,
     commands: {
-      request: "what people ask for about their data: erase, readmit, approve, cancel",
+      request: "what people ask for about their data, and what becomes of it",
     },
   },
   {

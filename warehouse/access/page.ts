@@ -8,7 +8,7 @@ const MOST_ROWS = 500;
 const STYLE = `body{font:15px/1.5 system-ui,sans-serif;color:#1b1b1b;max-width:70rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem;border-bottom:1px solid #bbb}h3{font-size:1rem;margin-bottom:.2rem}
 table{border-collapse:collapse;width:100%;font-size:.85rem}th,td{border:1px solid #ccc;padding:.2rem .4rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}
-th{background:#f2f2f2}.note{color:#555;font-size:.85rem}@media print{body{margin:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}}`;
+th{background:#f2f2f2}th,td:first-child{overflow-wrap:break-word}.note{color:#555;font-size:.85rem}@media print{body{margin:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}}`;
 
 /** The readable page, in pieces: one file without scripts or outside references, to read, to send on, to print. */
 export async function* accessPage(

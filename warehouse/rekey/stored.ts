@@ -27,6 +27,28 @@ async function textTables(client: pg.ClientBase | pg.Pool): Promise<TextTable[]>
   return rows;
 }
 
+/** The tables in groups: those that foreign keys tie together by such columns have to change in one transaction. */
+async function tiedTables(client: pg.ClientBase | pg.Pool): Promise<TextTable[][]> {
+  const tables = await textTables(client);
+  const { rows: keys } = await (client as pg.Pool).query<{ from: string; to: string }>(
+    `select format('%I.%I', n.nspname, c.relname) as "from", format('%I.%I', tn.nspname, t.relname) as "to"
+     from pg_constraint k
+     join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+     join pg_class t on t.oid = k.confrelid join pg_namespace tn on tn.oid = t.relnamespace
+     where k.contype = 'f' and exists (
+       select from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any(k.conkey)
+         and a.atttypid = any('{text,varchar}'::regtype[]))`,
+  );
+  const groups = new Map(tables.map((table) => [table.name, [table]]));
+  for (const { from, to } of keys) {
+    const [one, other] = [groups.get(from), groups.get(to)];
+    if (!one || !other || one === other) continue;
+    one.push(...other);
+    for (const { name } of other) groups.set(name, one);
+  }
+  return [...new Set(groups.values())];
+}
+
 /** `(?:email_folded|email)` without its brackets: the kinds of all tokens that are renamed; null where there are none. */
 async function kindsPattern(client: pg.ClientBase | pg.Pool): Promise<string | null> {
   const { rows } = await (client as pg.Pool).query<{ kind: string }>(
@@ -37,38 +59,39 @@ async function kindsPattern(client: pg.ClientBase | pg.Pool): Promise<string | n
 }
 
 /**
- * Gives every stored token its new name, a table at a time, each in a transaction of its own; done again, it finds those
- * that are left.
+ * Gives every stored token its new name, a table (or those that foreign keys tie together) at a time, each in a
+ * transaction of its own; done again, it finds those that are left.
  * @returns rows that held one
  */
 export async function renameStored(pool: pg.Pool, progress: (rows: number) => void = () => undefined): Promise<number> {
   const kinds = await kindsPattern(pool);
   if (kinds === null) return 0;
   let total = 0;
-  for (const { name, columns } of await textTables(pool)) {
-    const held = columns.map(([column]) => quoteName(column));
-    const renamed = columns.map(([column, type]) => {
-      const quoted = quoteName(column);
-      return `${quoted} = vault.renamed(${quoted}::text, $1)::${type}`;
-    });
-    const where = held.map((column) => `${column}::text ~ $2`).join(" or ");
+  for (const group of await tiedTables(pool)) {
     total += await inTransaction(pool, async (client) => {
       await client.query("set constraints all deferred");
-      // A table without one is not touched: its triggers need not know.
-      const { rowCount: any } = await client.query(
-        `select from ${name} where (${where}) and ${changes(held, "$1")} limit 1`,
-        [kinds, patternOf(kinds)],
-      );
-      if (!any) return 0;
-      const { rowCount } = await client.query(
-        `update ${name} set ${renamed.join(", ")} where (${where}) and ${changes(held, "$1")}`,
-        [kinds, patternOf(kinds)],
-      );
-      return rowCount ?? 0;
+      let renamed = 0;
+      for (const table of group) renamed += await renameIn(client, table, kinds);
+      return renamed;
     });
     progress(total);
   }
   return total;
+}
+
+async function renameIn(client: pg.ClientBase, { name, columns }: TextTable, kinds: string): Promise<number> {
+  const held = columns.map(([column]) => quoteName(column));
+  const isHeld = `(${held.map((column) => `${column}::text ~ $2`).join(" or ")}) and ${changes(held, "$1")}`;
+  const parameters = [kinds, patternOf(kinds)];
+  // A table without one is not touched: its triggers need not know.
+  const { rowCount: any } = await client.query(`select from ${name} where ${isHeld} limit 1`, parameters);
+  if (!any) return 0;
+  const renamed = columns.map(([column, type]) => {
+    const quoted = quoteName(column);
+    return `${quoted} = vault.renamed(${quoted}::text, $1)::${type}`;
+  });
+  const { rowCount } = await client.query(`update ${name} set ${renamed.join(", ")} where ${isHeld}`, parameters);
+  return rowCount ?? 0;
 }
 
 /** Tables that still hold a token under its former name. */
