@@ -16,7 +16,7 @@ import { TASK_QUEUE } from "./domain/ids.ts";
 import { keyRingOf } from "./privacy/key-ring.ts";
 import { keepMeasuring } from "./telemetry/metrics.ts";
 import { installRuntime } from "./telemetry/runtime.ts";
-import { NO_TRACES, startTracing, TRACING_MODULES } from "./telemetry/tracing.ts";
+import { startTracing, tracedBundle, TRACING_MODULES } from "./telemetry/tracing.ts";
 import { dataConverter } from "./warehouse/data-converter.ts";
 import { openPools } from "./warehouse/database.ts";
 import { findLogLeaks, logWarning } from "./warehouse/log-settings.ts";
@@ -29,7 +29,11 @@ keepCrashesQuiet(log, [...process.execArgv, settings.nodeOptions]);
 if (!settings.databaseUrl || !settings.temporalAddress) {
   throw new Error("the worker needs DATABASE_URL and TEMPORAL_ADDRESS; npm start sets them for the embedded servers");
 }
-const { workflowBundle, workerVersion } = settings;
+const { workerVersion, tracesEndpoint } = settings;
+const workflowBundle =
+  settings.workflowBundle !== null && tracesEndpoint !== null
+    ? tracedBundle(settings.workflowBundle)
+    : settings.workflowBundle;
 if (workflowBundle !== null && !existsSync(workflowBundle)) {
   throw new UserError(`there is no file ${workflowBundle}; npm run bundle makes one`, {
     key: "MIETTE_WORKFLOW_BUNDLE",
@@ -40,7 +44,7 @@ if (workflowBundle !== null && !existsSync(workflowBundle)) {
 process.once("disconnect", () => process.exit(1));
 process.channel?.unref();
 installRuntime(log, settings.metricsAddress);
-const tracing = settings.tracesEndpoint === null ? null : startTracing(settings.tracesEndpoint);
+const tracing = tracesEndpoint === null ? null : startTracing(tracesEndpoint);
 const loadThisProject = () => loadProject(settings.projectDirectory, { connectorSpecs: sourceSpecs, destinationSpecs });
 
 const pools = openPools(settings.databaseUrl);
@@ -56,7 +60,7 @@ const worker = await Worker.create({
     activity: [...(tracing ? [tracing.activity] : []), loggedActivities(log), boundedAttempts, errorsAsCodes(log)],
     ...(tracing && workflowBundle === null ? { workflowModules: TRACING_MODULES } : {}),
   },
-  sinks: { ...(tracing?.sinks ?? NO_TRACES) },
+  ...(tracing ? { sinks: { ...tracing.sinks } } : {}),
   ...(workflowBundle === null
     ? { workflowsPath: fileURLToPath(new URL("./workflows/index.ts", import.meta.url)) }
     : { workflowBundle: { codePath: workflowBundle } }),

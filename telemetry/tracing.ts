@@ -15,6 +15,16 @@ export const TRACING_MODULES = [
   createRequire(import.meta.url).resolve("@temporalio/interceptors-opentelemetry/lib/workflow-interceptors"),
 ];
 
+/**
+ * The bundle of a worker that traces, beside that of those that do not: its workflows hand their spans on in headers,
+ * which the SDK leaves out when it seals payloads, so histories hold random trace ids in the clear only where traces
+ * were asked for.
+ * @param file the bundle without tracing
+ */
+export function tracedBundle(file: string): string {
+  return `${file.replace(/\.js$/, "")}.traced.js`;
+}
+
 /** What of a workflow's own description goes out; the SDK would add its memo, its last result and its last failure. */
 const ATTRIBUTES = new Set([
   "workflowId",
@@ -63,6 +73,3 @@ export function startTracing(endpoint: string): Tracing {
     stop: () => provider.shutdown(),
   };
 }
-
-/** For a bundle that traces, in a worker that does not. */
-export const NO_TRACES: Sinks = { exporter: { export: { fn: () => undefined, callDuringReplay: false } } };

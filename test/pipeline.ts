@@ -18,7 +18,7 @@ import { destinations, destinationSpecs, sources } from "../connectors/index.ts"
 import { BUILD_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
 import type { BuildInput, BuildReport, RunReport, SyncReport, SyncSourceInput } from "../domain/runs.ts";
 import type { Project } from "../domain/project.ts";
-import { TRACING_MODULES, type Tracing } from "../telemetry/tracing.ts";
+import { tracedBundle, type Tracing } from "../telemetry/tracing.ts";
 import type { Vault } from "../warehouse/vault.ts";
 import { dataConverter } from "../warehouse/data-converter.ts";
 import { openPools } from "../warehouse/database.ts";
@@ -131,12 +131,9 @@ export async function openPipeline(
     connection,
     namespace,
     taskQueue: TASK_QUEUE,
-    ...(tracing
-      ? { workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts") }
-      : { workflowBundle: { codePath: inject("workflowBundle") } }),
+    workflowBundle: { codePath: tracing ? tracedBundle(inject("workflowBundle")) : inject("workflowBundle") },
     dataConverter: converter,
     interceptors: {
-      ...(tracing ? { workflowModules: TRACING_MODULES } : {}),
       activity: [...(tracing ? [tracing.activity] : []), loggedActivities(log), boundedAttempts, errorsAsCodes(log)],
     },
     ...(tracing ? { sinks: { ...tracing.sinks } } : {}),

@@ -1,14 +1,15 @@
 import type {} from "vitest";
+import { execFile } from "node:child_process";
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bundleWorkflowCode } from "@temporalio/worker";
+import { promisify } from "node:util";
 import type { TestProject } from "vitest/node";
 import { PACKAGE_DIRECTORY } from "../config.ts";
+import { ownEnvironment } from "../stack/environment.ts";
 import { freePort } from "../stack/ports.ts";
 import { identifyProcess, isRunning, type ProcessIdentity } from "../stack/process.ts";
 import { attachStack, stopStack } from "../stack/stack.ts";
-import { FAILURE_CONVERTER_PATH } from "../warehouse/data-converter.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -16,7 +17,7 @@ declare module "vitest" {
     postgresUrl: string;
     /** `host:port` of the suite's Temporal server; its namespace is `default`. */
     temporalAddress: string;
-    /** File of the bundled workflows, without tracing: webpack needs seconds, and most test files have workers. */
+    /** File of the bundled workflows, as production has it: webpack needs seconds, and most test files have workers. */
     workflowBundle: string;
   }
 }
@@ -51,12 +52,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
     isThrowaway: true,
   };
   const workflowBundle = join(folder, "workflows.js");
-  const stack = await attachStack(settings, (line) => process.stderr.write(`${line}\n`));
-  const { code } = await bundleWorkflowCode({
-    workflowsPath: join(PACKAGE_DIRECTORY, "workflows", "index.ts"),
-    failureConverterPath: FAILURE_CONVERTER_PATH,
+  const bundled = promisify(execFile)(process.execPath, ["--import", "tsx", "bundle.ts", workflowBundle], {
+    cwd: PACKAGE_DIRECTORY,
+    env: ownEnvironment(),
   });
-  await writeFile(workflowBundle, code);
+  const stack = await attachStack(settings, (line) => process.stderr.write(`${line}\n`));
+  await bundled;
   project.provide("workflowBundle", workflowBundle);
   project.provide("postgresUrl", stack.superuserUrl!.replace(/\/postgres$/, ""));
   project.provide("temporalAddress", stack.temporalAddress);

@@ -4,11 +4,10 @@ import { join } from "node:path";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { Worker } from "@temporalio/worker";
 import { pino } from "pino";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { PACKAGE_DIRECTORY } from "../config.ts";
-import { NO_TRACES, startTracing, TRACING_MODULES, type Tracing } from "../telemetry/tracing.ts";
-import { FAILURE_CONVERTER_PATH } from "../warehouse/data-converter.ts";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { startTracing, tracedBundle, type Tracing } from "../telemetry/tracing.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
+import { payloadsIn } from "./plaintext.ts";
 import { receiveHttp } from "./receivers.ts";
 
 const CANARY = "canary-7f3a@victim.test";
@@ -122,19 +121,28 @@ test("the log has a JSON line for each activity, with its work and its run, and 
 });
 
 test("histories replay alike whether workflows are traced or not", async () => {
-  const bundle = {
-    workflowsPath: join(PACKAGE_DIRECTORY, "workflows/index.ts"),
-    failureConverterPath: FAILURE_CONVERTER_PATH,
-    dataConverter: pipeline.dataConverter,
-  };
+  const bundle = inject("workflowBundle");
+  const { dataConverter } = pipeline;
   for await (const { workflowId, runId } of pipeline.client.workflow.list({ query: "" })) {
     const history = await pipeline.client.workflow.getHandle(workflowId, runId).fetchHistory();
     const recorded = JSON.parse(historyToJSON(history)) as unknown;
-    await Worker.runReplayHistory(bundle, recorded, workflowId);
-    await Worker.runReplayHistory(
-      { ...bundle, interceptors: { workflowModules: TRACING_MODULES }, sinks: { ...NO_TRACES } },
-      recorded,
-      workflowId,
-    );
+    for (const codePath of [bundle, tracedBundle(bundle)]) {
+      const sinks = { ...tracing.sinks };
+      await Worker.runReplayHistory({ workflowBundle: { codePath }, dataConverter, sinks }, recorded, workflowId);
+    }
   }
+});
+
+test("of a traced workflow's history only ids of spans are readable", async () => {
+  const readable: string[] = [];
+  for await (const { workflowId, runId } of pipeline.client.workflow.list({ query: "" })) {
+    const history = await pipeline.client.workflow.getHandle(workflowId, runId).fetchHistory();
+    for (const { metadata, data } of payloadsIn(history)) {
+      const isSealed = Buffer.from(metadata?.["encoding"] ?? []).toString() === "binary/encrypted";
+      const isSearchAttribute = metadata?.["type"] !== undefined;
+      if (!isSealed && !isSearchAttribute) readable.push(Buffer.from(data ?? []).toString());
+    }
+  }
+  expect(readable.length).toBeGreaterThan(0);
+  for (const text of readable) expect(text).toMatch(/^\{"traceparent":"00-[0-9a-f]{32}-[0-9a-f]{16}-01"\}$/);
 });
