@@ -3,7 +3,7 @@ import type { Pool } from "pg";
 import type { BuildInput, BuildReport, BuildStep, ModelReport } from "../domain/runs.ts";
 import type { Project } from "../domain/project.ts";
 import { refreshBlocked } from "../warehouse/blocked.ts";
-import { feedLedger } from "../warehouse/consent/feed.ts";
+import { feedLedger, hasLedgerGrown } from "../warehouse/consent/feed.ts";
 import { refreshUseLimits } from "../warehouse/consent/use-limits.ts";
 import { computeContracts, computeModel, type ComputeResult } from "../warehouse/models/compute.ts";
 import type { Graph } from "../warehouse/models/graph.ts";
@@ -69,9 +69,8 @@ export async function publishBuild(
 ): Promise<BuildReport> {
   const { relations, checks, models } = await publish(dependencies.pool, await graphOf(dependencies), buildId);
   const consents = relations.find(({ relation }) => relation === "core.consents");
-  if (consents && consents.inserted + consents.updated + consents.deleted > 0) {
-    if ((await feedLedger(ledger)) > 0) await revokeDeliveriesSoon(ledger);
-  }
+  if (consents && consents.inserted + consents.updated + consents.deleted > 0) await feedLedger(ledger);
+  if (await hasLedgerGrown(ledger)) await revokeDeliveriesSoon(ledger);
   const total = (of: "inserted" | "updated" | "deleted"): number => relations.reduce((sum, each) => sum + each[of], 0);
   return {
     inserted: total("inserted"),

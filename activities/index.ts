@@ -35,9 +35,9 @@ export function createActivities({ pools, ...shared }: SharedDependencies) {
   return {
     listSources: async (): Promise<string[]> => (await shared.loadProject()).sources.map(({ name }) => name),
     planSync: (input: SyncSourceInput): Promise<SyncUnit[]> => planSync(loader, input),
-    syncUnit: (input: SyncUnitInput): Promise<StreamReport[]> => syncUnit(loader, input),
+    syncUnit: (input: SyncUnitInput): Promise<StreamReport[]> => syncUnit(loader, pools.privacy, input),
     finishShares: (input: SyncUnitInput & { errorCode: string | null }): Promise<StreamReport[]> =>
-      finishShares(loader, input),
+      finishShares(loader, pools.privacy, input),
     planBuild: async (input: BuildInput): Promise<{ buildId: string | null; steps: BuildStep[] }> => {
       // Patterns are compared with what only the vault has, and who publishes can't open it.
       await build.blockIdentifiers(loader);

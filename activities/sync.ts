@@ -1,4 +1,5 @@
 import { Context } from "@temporalio/activity";
+import type { Pool } from "pg";
 import type { Source } from "../connectors/connector.ts";
 import { Unavailable } from "../connectors/errors.ts";
 import { syncPart, syncWorkflowId } from "../domain/ids.ts";
@@ -17,6 +18,7 @@ import { toFailure } from "./failures.ts";
 import { RowCounter } from "./row-counter.ts";
 import { asReadStream, findSource } from "./plan-sync.ts";
 import { reprocess } from "./reprocess.ts";
+import { revokeDeliveriesSoon } from "./revocations.ts";
 
 /** Two pages are held at a time: one landing, one being read. */
 const PAGE_SIZE = 10_000;
@@ -25,13 +27,21 @@ const SILENCE_MS = 10 * 60_000;
 /** A signal costs the history four events, so progress is told this often at the most, and more rarely as time goes on. */
 const PROGRESS_MS = 5_000;
 
-/** Syncs one unit, or a share of it, to the end of what its source has now; an interrupted attempt is taken up where it committed last. */
-export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput): Promise<StreamReport[]> {
+/**
+ * Syncs one unit, or a share of it, to the end of what its source has now; an interrupted attempt is taken up where it committed last.
+ * @param ledger connections that may read what people have said about their data, and who was handed over
+ */
+export async function syncUnit(
+  dependencies: Dependencies,
+  ledger: Pool,
+  input: SyncUnitInput,
+): Promise<StreamReport[]> {
   const { pool, vault, log } = dependencies;
   const context = Context.current();
+  let sync: Sync | undefined;
   try {
     const { project, connector, streams, plans } = await openUnit(dependencies, input);
-    const sync = await begin(dependencies, input, connector, plans);
+    sync = await begin(dependencies, input, connector, plans);
     const report = new ProgressReport(input, sync);
     const counter = new RowCounter(context.metricMeter, input.source, sync.counts);
     const windowField = streams[0]?.window;
@@ -48,13 +58,30 @@ export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput)
     });
     if (input.share !== undefined) return [];
     const reports = await finishSync(pool, sync);
-    for (const plan of plans) await reprocess(dependencies, plan, "worker");
+    await reprocessAll(dependencies, ledger, plans);
     return reports;
   } catch (error) {
     const failure = toFailure(error, log);
     const code = "type" in failure && typeof failure.type === "string" ? failure.type : "cancelled";
     await markFailed(dependencies, input, code).catch(() => undefined);
     throw failure;
+  } finally {
+    // Pages stay where a later one fails; an attempt before may have died between its pages and this.
+    if (sync && (sync.signals > 0 || (context.info.attempt > 1 && hasSignals(sync.plans.values())))) {
+      await revokeDeliveriesSoon(ledger);
+    }
+  }
+}
+
+function hasSignals(plans: Iterable<StreamPlan>): boolean {
+  return [...plans].some(({ signals }) => signals.length > 0);
+}
+
+/** Brings what landed before under changed schemas; what it says of consent then counts at once too. */
+async function reprocessAll(dependencies: Dependencies, ledger: Pool, plans: StreamPlan[]): Promise<void> {
+  for (const plan of plans) {
+    const { rowsRead } = await reprocess(dependencies, plan, "worker");
+    if (rowsRead > 0 && hasSignals([plan])) await revokeDeliveriesSoon(ledger);
   }
 }
 
@@ -64,6 +91,7 @@ export async function syncUnit(dependencies: Dependencies, input: SyncUnitInput)
  */
 export async function finishShares(
   dependencies: Dependencies,
+  ledger: Pool,
   { errorCode, ...input }: SyncUnitInput & { errorCode: string | null },
 ): Promise<StreamReport[]> {
   const { pool, vault } = dependencies;
@@ -78,7 +106,7 @@ export async function finishShares(
     return [];
   }
   const reports = await finishSync(pool, await begin(dependencies, input, connector, plans));
-  for (const plan of plans) await reprocess(dependencies, plan, "worker");
+  await reprocessAll(dependencies, ledger, plans);
   return reports;
 }
 

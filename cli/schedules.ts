@@ -1,10 +1,13 @@
 import { ScheduleOverlapPolicy, type Client, type ScheduleOptions, type ScheduleSummary } from "@temporalio/client";
 import type { Command } from "commander";
 import { UserError } from "../domain/errors.ts";
-import { HEALTH_WORKFLOW_ID, syncWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
+import { HEALTH_WORKFLOW_ID, REVOKE_DELIVERIES, syncWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
 import type { Project, Schedule } from "../domain/project.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
+
+/** The schedules beside those of sources. */
+const OWN: ReadonlySet<string> = new Set([HEALTH_WORKFLOW_ID, REVOKE_DELIVERIES.workflowId]);
 
 export interface AppliedSchedules {
   created: string[];
@@ -23,6 +26,7 @@ export async function applySchedules(client: Client, project: Project): Promise<
   );
   const { freshness, notify } = project;
   if (freshness.length > 0 || notify.webhook || notify.smtp) wanted.set(HEALTH_WORKFLOW_ID, healthSchedule());
+  if (project.destinations.length > 0) wanted.set(REVOKE_DELIVERIES.workflowId, revocationsSchedule(project));
   for (const [scheduleId, options] of wanted) {
     if (existing.has(scheduleId)) {
       // What an operator did by hand, a pause and its note, stays.
@@ -80,10 +84,28 @@ function healthSchedule(): ScheduleOptions {
   };
 }
 
+/** What is withdrawn is revoked at once; a consent that expires says nothing, so it is looked for after midnight. */
+function revocationsSchedule({ timeZone }: Project): ScheduleOptions {
+  const { workflowId, args, staticSummary } = REVOKE_DELIVERIES;
+  return {
+    scheduleId: workflowId,
+    spec: { calendars: [{ hour: 0, minute: 5 }], timezone: timeZone, jitter: "1m" },
+    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: "1d" },
+    action: {
+      type: "startWorkflow",
+      workflowType: "revokeDeliveries",
+      workflowId,
+      taskQueue: TASK_QUEUE,
+      args,
+      staticSummary,
+    },
+  };
+}
+
 async function listOwn(client: Client): Promise<ScheduleSummary[]> {
   const own: ScheduleSummary[] = [];
   for await (const schedule of client.schedule.list()) {
-    if (schedule.scheduleId.startsWith("sync:") || schedule.scheduleId === HEALTH_WORKFLOW_ID) own.push(schedule);
+    if (schedule.scheduleId.startsWith("sync:") || OWN.has(schedule.scheduleId)) own.push(schedule);
   }
   return own.toSorted((a, b) => a.scheduleId.localeCompare(b.scheduleId));
 }

@@ -19,6 +19,42 @@ describe("what is wrong with a stream's schema", () => {
     await put("lines.yaml", "type: object\nproperties:\n  order: { type: integer }\n  line: { type: integer }\n");
   });
 
+  it("is told of signals that say nothing, or that nobody says", async () => {
+    const fields =
+      "id: { type: integer }\n  gpc: { type: string }\n  ok: { type: boolean }\n  at: { type: string, format: date-time }";
+    await put("s.yaml", `type: object\nproperties:\n  ${fields}\nsignals:\n  - { field: gpc, choice: gpc }\n`);
+    expect(await errors()).toEqual([
+      "s.yaml:7 signals: no field names who says it; give one of them identifier:, or remove the signals.",
+    ]);
+    const email = "email: { type: string, personal: email, identifier: email }";
+    await put(
+      "s.yaml",
+      `type: object
+properties:
+  ${fields}
+  ${email}
+signals:
+  - { field: gcp, choice: gpc }
+  - { field: email, choice: objection, given: [a@shop.test] }
+  - { field: gpc, choice: gpc, given: ["1"] }
+  - { field: gpc, choice: consent, given: [granted] }
+  - { field: gpc, choice: opt_out, purpose: sale }
+  - { field: ok, choice: consent, purpose: marketing, given: ["true"], occurred_at: gpc }
+  - { field: ok, choice: limit, expires_at: at }
+`,
+    );
+    expect(await errors()).toEqual([
+      's.yaml:9 signals[0].field: "gcp" is no field; did you mean "gpc"?',
+      's.yaml:10 signals[1].field: "email" is sealed, and the ledger is not; name a field that is open.',
+      "s.yaml:11 signals[2]: the Global Privacy Control has one value and is about sale and sharing; remove purpose and given.",
+      "s.yaml:12 signals[3]: a consent is given for one purpose at a moment; add purpose: and occurred_at:.",
+      "s.yaml:13 signals[4]: tell which values say it, as in given: [granted].",
+      's.yaml:14 signals[5].occurred_at: "gpc" is no date or date-time; name one that is, or leave it out.',
+      "s.yaml:14 signals[5]: a boolean says it by true; remove given.",
+      "s.yaml:15 signals[6]: only a consent has a notice and an end; remove notice_version and expires_at.",
+    ]);
+  });
+
   it("is told by file, line and key", async () => {
     await put(
       "s.yaml",
@@ -51,7 +87,7 @@ keys: [id]
       "s.yaml:9 match_keys.Name: must have at least 1 entry, as in [full_name, birth_date].",
       's.yaml:10 references[0]: the key "stream" is missing; add it, as in stream: orders.',
       's.yaml:10 references[0].to: unknown key "to"; known here are field, stream.',
-      's.yaml:11 keys: unknown key "keys"; known here are $schema, title, description, type, required, properties, match_keys, references.',
+      's.yaml:11 keys: unknown key "keys"; known here are $schema, title, description, type, required, properties, match_keys, references, signals.',
     ]);
   });
 

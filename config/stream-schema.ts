@@ -3,6 +3,7 @@ import { columnName, referenceColumn } from "../domain/columns.ts";
 import { UserError } from "../domain/errors.ts";
 import { REMAINS } from "../domain/remains.ts";
 import { fieldsOfMatchPart, type FieldSchema, type JsonType, type StreamSchema } from "../domain/streams.ts";
+import { checkSignals } from "./signals.ts";
 import { hint } from "./suggest.ts";
 import { findFlaws, packagedSchema } from "./validate.ts";
 import { isObject, type Path, type YamlFile } from "./yaml-file.ts";
@@ -62,6 +63,7 @@ export function checkSchema(file: YamlFile): SchemaFile {
   for (const [index, { field }] of (schema.references ?? []).entries()) {
     checkNames([field].flat(), ["references", index, "field"]);
   }
+  checkSignals(schema, report);
   checkColumns(schema, report);
   return { file, errors, schema, isSound: true };
 }

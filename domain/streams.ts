@@ -67,6 +67,21 @@ export function fieldsOfMatchPart(part: MatchPart | MatchPart[]): string[] {
   return [part].flat().map((one) => (typeof one === "string" ? one : one.field));
 }
 
+/** What a field says about the use of its person's data. Everything but `purpose` and `given` names a field. */
+export interface Signal {
+  field: string;
+  /** `gpc`: the Global Privacy Control, by which somebody opts out of sale and sharing. */
+  choice: "gpc" | "consent" | "objection" | "opt_out" | "limit";
+  /** Absent: all. */
+  purpose?: string;
+  /** Values that say it; of a consent every other value but none is a no. Absent: true. */
+  given?: string[];
+  occurred_at?: string;
+  jurisdiction?: string;
+  notice_version?: string;
+  expires_at?: string;
+}
+
 export interface StreamSchema {
   type: "object";
   required?: string[];
@@ -74,6 +89,7 @@ export interface StreamSchema {
   /** Parts by kind; those of a list within are taken in any order. */
   match_keys?: Record<string, (MatchPart | MatchPart[])[]>;
   references?: Reference[];
+  signals?: Signal[];
   [keyword: string]: unknown;
 }
 

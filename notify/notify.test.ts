@@ -4,7 +4,6 @@ import type { AlertMessage } from "../domain/alerts.ts";
 import type { SmtpChannel } from "../domain/project.ts";
 import { receiveHttp, receiveMail } from "../test/receivers.ts";
 import { notify } from "./notify.ts";
-import { webhookHeaders } from "./standard-webhooks.ts";
 
 const SECRET = `whsec_${Buffer.from("a secret of twenty-four!").toString("base64")}`;
 const MESSAGE: AlertMessage = {
@@ -41,20 +40,6 @@ async function mail(channel: Partial<SmtpChannel> = {}, options: Parameters<type
   return { ...receiver, send: () => notify({ webhook: null, smtp }, "smtp", MESSAGE) };
 }
 
-test("a signature is the one that the specification's own example has", () => {
-  const headers = webhookHeaders(
-    "msg_p5jXN8AQM9LWM0D4loKWxJek",
-    1614265330,
-    '{"test": 2432232314}',
-    "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-  );
-  expect(headers).toEqual({
-    "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
-    "webhook-timestamp": "1614265330",
-    "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
-  });
-});
-
 test("a webhook gets the message as JSON, signed over its id, its time and the very bytes of its body", async () => {
   const { send, received } = await webhook();
   await send();
@@ -77,7 +62,8 @@ test("a webhook gets the message as JSON, signed over its id, its time and the v
 test("without a secret a webhook goes unsigned", async () => {
   const { send, received } = await webhook();
   await send(null);
-  expect(received[0]!.headers).not.toHaveProperty("webhook-signature");
+  const { headers } = received[0]!;
+  expect([headers["webhook-id"], headers["webhook-signature"]]).toEqual(["msg_0123", undefined]);
 });
 
 test.each([

@@ -1,8 +1,10 @@
 import { mkdtemp, readdir, readFile, rm, stat, writeFile, appendFile, mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { DeliveryReport } from "../domain/destinations.ts";
+import { applySchedules } from "../cli/schedules.ts";
 import { deliveryWorkflowId, erasureWorkflowId, REVOKE_DELIVERIES, TASK_QUEUE } from "../domain/ids.ts";
 import type { ErasureReport } from "../domain/requests.ts";
 import { claimDeliveries } from "../warehouse/activation/claim.ts";
@@ -142,6 +144,58 @@ test("what a receiver refuses for good is told, and tried anew by the next hand-
   crm.behave(() => 302);
   await expect(handOver()).rejects.toMatchObject({ cause: { cause: { type: "source_rejected" } } });
   crm.behave(() => 200);
+  expect(await handOver()).toMatchObject({ delivered: 1 });
+});
+
+test("a consent that expires is revoked by the daily look, without a build or a word of anybody's", async () => {
+  const expiresAt = new Date(Date.now() + 2_000);
+  await say(pipeline, "c106@crowd.test", { expiresAt });
+  expect(await revoke()).toEqual({ removed: 0, failed: 0 });
+  expect(emails()).toContain("c106@crowd.test");
+  await setTimeout(expiresAt.getTime() - Date.now());
+  expect(await applySchedules(pipeline.client, await pipeline.project())).toMatchObject({ created: ["revocations"] });
+  const schedule = pipeline.client.schedule.getHandle("revocations");
+  const { spec, policies } = await schedule.describe();
+  expect(spec.calendars).toMatchObject([{ hour: [{ start: 0 }], minute: [{ start: 5 }] }]);
+  expect([policies.overlap, policies.catchupWindow]).toEqual(["SKIP", 86_400_000]);
+  await schedule.trigger();
+  await expect.poll(emails, { timeout: 20_000 }).not.toContain("c106@crowd.test");
+  await schedule.delete();
+  await say(pipeline, "c106@crowd.test", {});
+  expect(await handOver()).toMatchObject({ delivered: 1 });
+});
+
+test("Sec-GPC of a device alone takes its person out of a destination once it has landed, without a build", async () => {
+  const schema = join(directory, "schemas/events.yaml");
+  await appendFile(
+    schema,
+    `  gpc: { type: [string, "null"] }\nsignals:\n  - { field: gpc, choice: gpc, occurred_at: at }\n`,
+  );
+  const visit = (id: number, more: object) => ({ id, at: "2026-03-01T10:00:00Z", url: "https://shop.test/", ...more });
+  const { events = [] } = shopRows();
+  await writeRows(directory, {
+    events: [...events, visit(901, { device: "dev-107", email: "c107@crowd.test" })],
+  });
+  await pipeline.run();
+  expect(emails()).toContain("c107@crowd.test");
+  await writeRows(directory, {
+    events: [
+      ...events,
+      visit(901, { device: "dev-107", email: "c107@crowd.test" }),
+      visit(902, { device: "dev-107", gpc: "1" }),
+      visit(903, { device: "dev-108", gpc: "0" }),
+    ],
+  });
+  await pipeline.sync({ source: "shop" });
+  await expect.poll(emails, { timeout: 20_000 }).not.toContain("c107@crowd.test");
+  expect(emails()).toContain("c108@crowd.test");
+  expect(
+    await rowsOf("select purpose, is_given from privacy.consent_events where source = 'gpc:shop' order by purpose"),
+  ).toEqual([
+    { purpose: "sale", is_given: true },
+    { purpose: "sharing", is_given: true },
+  ]);
+  await say(pipeline, "c107@crowd.test", { choice: "opt_out", purpose: "sale", isGiven: false });
   expect(await handOver()).toMatchObject({ delivered: 1 });
 });
 

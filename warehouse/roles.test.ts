@@ -161,6 +161,8 @@ test("each role reads exactly what its work takes", async () => {
       ...acts,
       ...vault,
       "privacy.bystanders",
+      "privacy.consent_events",
+      "privacy.consent_identifiers",
       "privacy.corrections",
       "privacy.stripped_records",
       "privacy.suppressions",

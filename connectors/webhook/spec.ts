@@ -21,7 +21,7 @@ export const spec = {
     secret: {
       description: "whsec_ and 24 to 64 bytes in base64, by which the receiver knows that a call is genuine.",
       type: "string",
-      pattern: "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$",
+      pattern: "^whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
       patternErrorMessage: "must be whsec_ and 24 to 64 bytes in base64, as in ${CRM_SECRET}",
       examples: ["${CRM_SECRET}"],
     },

@@ -23,6 +23,15 @@ export async function feedLedger(pool: pg.Pool): Promise<number> {
   });
 }
 
+/** Whether somebody has said something since this was asked last: a build may have told since of whom it is. */
+export async function hasLedgerGrown(pool: pg.Pool): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `insert into ops.notes (name, value) select 'consent ledger built', max(event_id)::text from privacy.consent_events having count(*) > 0
+     on conflict (name) do update set value = excluded.value where ops.notes.value <> excluded.value`,
+  );
+  return (rowCount ?? 0) > 0;
+}
+
 /** null: an erasure came between, and nothing was written. */
 async function feedOnce(pool: pg.Pool): Promise<number | null> {
   const client = await pool.connect();

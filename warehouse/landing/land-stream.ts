@@ -11,6 +11,7 @@ import { insertNew, mergeRows, type LandingRow } from "./merge.ts";
 import type { StreamPage } from "./page.ts";
 import type { StreamPlan } from "./plan.ts";
 import type { Prepared } from "./record.ts";
+import { recordSignals } from "./signals.ts";
 import { sealSecret, Tokeniser } from "./seal.ts";
 import type { Suppressions } from "./suppressions.ts";
 import type { Sync } from "./sync.ts";
@@ -20,6 +21,8 @@ export interface Landed {
   counts: StreamCounts;
   /** Data keys to remember once the transaction has committed. */
   keys: Map<string, Buffer>;
+  /** Events that the records have added to the consent ledger. */
+  signals: number;
 }
 
 /**
@@ -54,8 +57,9 @@ export async function landStream(
   await countUndeclared(client, vault, plan, sealed.undeclared);
   if (plan.stream.mode === "snapshot") await recordSeen(client, sync, page);
   if (result.inserted + result.updated > 0) await recordChange(client, `raw.${plan.table}`);
+  const signals = await recordSignals(client, plan.signals, plan.fields, sealed.rows);
   const counts = { ...NO_COUNTS, ...result, pages: 1, rowsRead: page.read, rejected: page.rejected.length };
-  return { plan, keys: sealed.keys, counts };
+  return { plan, keys: sealed.keys, counts, signals };
 }
 
 interface Sealed {

@@ -118,8 +118,9 @@ async function landPrepared(pool: pg.Pool, vault: Vault, sync: Sync, page: Prepa
       });
       sync.position += 1;
       sync.cursor = page.cursor;
-      for (const { plan, counts, keys } of landed) {
+      for (const { plan, counts, keys, signals } of landed) {
         vault.remember(keys);
+        sync.signals += signals;
         addCounts(sync, plan.stream.name, counts);
       }
       return;

@@ -6,6 +6,7 @@ import { rawTableName, type FieldSchema, type Reference, type Stream } from "../
 import type { PlannedMatchPart } from "../../privacy/match-key.ts";
 import { NORMALISER_VERSION } from "../../privacy/normalise.ts";
 import { remainColumns, type RemainSettings } from "../../privacy/remains.ts";
+import { planSignals, type SignalPlan } from "./signals.ts";
 import { fieldType, type FieldType } from "./values.ts";
 
 /** A column of a raw table beside those that landing adds. */
@@ -39,6 +40,8 @@ export interface StreamPlan {
   columns: Column[];
   references: { reference: Reference; fields: number[]; column: string }[];
   matchKeys: { name: string; parts: PlannedMatchPart[][]; column: string }[];
+  /** What its records say about the use of their person's data. */
+  signals: SignalPlan[];
   /** Field indexes of the record's key; null for a keyless stream. */
   key: number[] | null;
   version: number | null;
@@ -131,6 +134,7 @@ export function planStream(
     ],
     references,
     matchKeys,
+    signals: planSignals(stream, fields),
     key: stream.key && stream.key.map(indexOf),
     version: stream.version === null ? null : indexOf(stream.version),
     window: stream.window === null ? null : indexOf(stream.window),

@@ -7,6 +7,7 @@ import type { Identifier, OpenedIdentifier, Vault } from "../vault.ts";
 import type { StreamPlan } from "./plan.ts";
 import { reread, type LandedRow } from "./reread.ts";
 import { sealSecret, Tokeniser, type Tokenised } from "./seal.ts";
+import { recordSignals } from "./signals.ts";
 import { readSuppressions, type Suppressions } from "./suppressions.ts";
 
 /** Rows of one transaction: about two seconds of work, during which an erasure waits. */
@@ -93,6 +94,7 @@ async function rewrite(
   const opened = await vault.openIdentifiers(client, tokensIn(plan, rows));
   const identifiers = new Map<string, Identifier>();
   const changed: Tokenised[] = [];
+  const said: Pick<Tokenised, "columns">[] = [];
   let valuesRefused = 0;
   for (const row of rows) {
     const again = rereadRow(plan, row, opened, streamKey);
@@ -102,11 +104,13 @@ async function rewrite(
     const tokenised = tokeniser.tokenise(again.prepared);
     // What stands is never emptied: a value may be gone from the vault, or have been made of what no longer is.
     const columns = tokenised.columns.map((text, index) => text ?? row.columns[index] ?? null);
+    said.push({ columns });
     const isSame = columns.every((text, index) => text === row.columns[index]) && tokenised.secret === again.secret;
     if (isSame && tokenised.ownerToken === row.ownerToken) continue;
     for (const [token, identifier] of tokeniser.identifiers) identifiers.set(token, identifier);
     changed.push({ ...tokenised, columns, ownerToken: tokenised.ownerToken ?? row.ownerToken });
   }
+  await recordSignals(client, plan.signals, plan.fields, said);
   const keys = await vault.identifierKeys(client, identifiers);
   const keyOf = (token: string | null): Buffer =>
     token === null ? streamKey : (keys.get(token) ?? (opened.get(token) as OpenedIdentifier).key);

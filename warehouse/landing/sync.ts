@@ -32,6 +32,8 @@ export interface Sync {
   expectsNew: Set<string>;
   /** By stream, over all attempts. */
   counts: Map<string, StreamCounts>;
+  /** Events that were added to the consent ledger, by this process. */
+  signals: number;
   window: { from?: string; to?: string } | null;
 }
 
@@ -121,6 +123,7 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
       cursor: openCursor(key, request.source, cursorName, row.sealed),
       expectsNew: await emptyTables(client, request.plans),
       counts,
+      signals: 0,
       window: request.window,
     };
   });

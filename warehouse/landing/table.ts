@@ -60,9 +60,10 @@ function landsAs(schema: StreamSchema): string {
 }
 
 /** The same for each field and match key, by name. */
-function landingOf({ properties, match_keys = {} }: StreamSchema): Map<string, string> {
+function landingOf({ properties, match_keys = {}, signals = [] }: StreamSchema): Map<string, string> {
   const fields = Object.entries(properties).map(([name, { type, format, decimal, personal, identifier, keep }]) => {
-    return [name, JSON.stringify({ type, format, decimal, personal, identifier, keep })] as const;
+    const said = signals.filter(({ field }) => field === name);
+    return [name, JSON.stringify({ type, format, decimal, personal, identifier, keep, said })] as const;
   });
   const keys = Object.entries(match_keys).map(([name, parts]) => [name, JSON.stringify(parts)] as const);
   return new Map([...fields, ...keys]);
