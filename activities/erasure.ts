@@ -1,19 +1,25 @@
 import { Context } from "@temporalio/activity";
-import type { Payload } from "@temporalio/common";
 import type { ErasurePlan, RequestState, Verification } from "../domain/requests.ts";
 import { UserError } from "../domain/errors.ts";
 import { subjectReference } from "../warehouse/audit.ts";
 import { inTransaction } from "../warehouse/database.ts";
 import { destinationsOf } from "../warehouse/activation/erasures.ts";
-import { claimBatch, finishBatch, vacuumTouched, type Batch } from "../warehouse/erasure/batch.ts";
+import {
+  claimBatch,
+  finishBatch,
+  listCompanions,
+  listUnplanned,
+  vacuumTouched,
+  type Batch,
+} from "../warehouse/erasure/batch.ts";
 import { completeErasure, recordRecheck, type Completion } from "../warehouse/erasure/complete.ts";
 import { listReread, type Reread } from "../warehouse/erasure/reread.ts";
 import { awaitFence } from "../warehouse/erasure/fence.ts";
-import { planErasure } from "../warehouse/erasure/plan.ts";
-import { resolveScope, type Scope } from "../warehouse/erasure/scope.ts";
-import { openBatch, sweep } from "../warehouse/erasure/sweep.ts";
+import { planErasures } from "../warehouse/erasure/plan.ts";
+import { resolveScope, withoutOverlap, type Scope } from "../warehouse/erasure/scope.ts";
+import { sweep } from "../warehouse/erasure/sweep.ts";
 import { tombstone } from "../warehouse/erasure/tombstone.ts";
-import { findingsOf, verifyErased } from "../warehouse/erasure/verify.ts";
+import { verifyErased } from "../warehouse/erasure/verify.ts";
 import { beginIdentityCheck } from "../warehouse/requests/identity.ts";
 import { readmit } from "../warehouse/requests/readmit.ts";
 import {
@@ -26,20 +32,36 @@ import {
 } from "../warehouse/requests/store.ts";
 import { graphOf } from "./build.ts";
 import type { Dependencies } from "./dependencies.ts";
+import { readHistories } from "./histories.ts";
 import { loadFacts } from "./sync.ts";
-
-/** Histories that are read at the most, newest first. */
-const MOST_HISTORIES = 5_000;
+import { Together } from "./together.ts";
 
 /** The steps of an erasure, each of which may be interrupted and done again. */
 export function erasureActivities(dependencies: Dependencies) {
   const { pool, vault, logFolder } = dependencies;
-  const look = (scope: Scope): Promise<Verification> =>
-    verifyErased(pool, scope, { logFolder, histories: readHistories() });
+  const look = async (requestIds: readonly string[]): Promise<Map<string, Verification>> => {
+    const scopes = new Map<string, Scope>();
+    for (const id of requestIds) {
+      const scope = await openSealed<Scope>(pool, vault, id, "scope");
+      if (scope !== null) scopes.set(id, scope);
+    }
+    return await verifyErased(pool, scopes, { logFolder, histories: readHistories() });
+  };
+  const looks = new Together((requestId) => listCompanions(pool, requestId).then(look));
+  const plans = new Together(async (requestId) => {
+    const scopes = new Map<string, Scope>();
+    for (const id of new Set([requestId, ...(await listUnplanned(pool))])) {
+      scopes.set(id, await resolveScope(pool, vault, await openIdentifiers(pool, vault, id)));
+    }
+    const apart = [...withoutOverlap(scopes)];
+    const each = apart.map(([, scope]) => scope);
+    const made = await planErasures(pool, await graphOf(dependencies), await loadFacts(dependencies), each);
+    return new Map(apart.map(([id, scope], i) => [id, { scope, plan: made[i] as ErasurePlan }]));
+  });
+  const scheduledAt = (): number => Context.current().info.currentAttemptScheduledTimestampMs;
   return {
     async planErasure({ requestId, actor }: { requestId: string; actor: string }): Promise<ErasurePlan> {
-      const scope = await resolveScope(pool, vault, await openIdentifiers(pool, vault, requestId));
-      const plan = await planErasure(pool, await graphOf(dependencies), await loadFacts(dependencies), scope);
+      const { scope, plan } = await plans.of(requestId, scheduledAt());
       const { destinations } = await dependencies.loadProject();
       for (const name of await destinationsOf(pool, scope.customers)) {
         if (destinations.some((each) => each.name === name)) continue;
@@ -110,19 +132,17 @@ export function erasureActivities(dependencies: Dependencies) {
     },
     vacuumErasures: ({ batchId }: { batchId: string }): Promise<number> => vacuumTouched(pool, batchId),
     /** @returns in how many places something is left */
-    async verifyErasures({ batchId, requests }: { batchId: string; requests: string[] }): Promise<number> {
-      const verification = await look(await openBatch(pool, vault, batchId));
-      for (const requestId of requests) {
-        const findings =
-          requests.length === 1
-            ? verification.findings
-            : await findingsOf(pool, vault, requestId, verification.findings);
+    async verifyErasures({ requests }: { batchId: string; requests: string[] }): Promise<number> {
+      const verifications = await look(requests);
+      const places = new Set<string>();
+      for (const [requestId, verification] of verifications) {
+        for (const { place } of verification.findings) places.add(place);
         await pool.query("update privacy.requests set outcome = $2 where request_id = $1", [
           requestId,
-          JSON.stringify({ ...verification, findings }),
+          JSON.stringify(verification),
         ]);
       }
-      return verification.findings.length;
+      return places.size;
     },
     finishErasures: ({ batchId }: { batchId: string }): Promise<void> => finishBatch(pool, batchId),
     async completeErasure({ requestId }: { requestId: string }): Promise<Completion> {
@@ -132,58 +152,11 @@ export function erasureActivities(dependencies: Dependencies) {
     /** Looks again; after the last time, what the request was about is forgotten for good. */
     async recheckErasure(input: { requestId: string; occasion: string; isLast: boolean }): Promise<number | null> {
       const { requestId, occasion, isLast } = input;
-      const scope = await openSealed<Scope>(pool, vault, requestId, "scope");
-      if (scope === null) return null;
-      const receipt = await recordRecheck(pool, vault, requestId, occasion, await look(scope));
+      if ((await openSealed<Scope>(pool, vault, requestId, "scope")) === null) return null;
+      const verification = await looks.of(requestId, scheduledAt());
+      const receipt = await recordRecheck(pool, vault, requestId, occasion, verification);
       if (isLast) await forgetSubject(pool, vault, requestId);
       return receipt;
     },
   };
-}
-
-/** gRPC's code for what a server does not know to do. */
-const UNIMPLEMENTED = 12;
-
-/** Everything that Temporal keeps of each execution, opened, as text; null where the server can't list them. */
-async function* readHistories(): AsyncGenerator<string | null> {
-  try {
-    yield* readListed();
-  } catch (error) {
-    if ((error as { cause?: { code?: number } }).cause?.code !== UNIMPLEMENTED) throw error;
-    yield null;
-  }
-}
-
-async function* readListed(): AsyncGenerator<string | null> {
-  const { client } = Context.current();
-  const codecs = client.options.loadedDataConverter.payloadCodecs;
-  let count = 0;
-  for await (const execution of client.workflow.list()) {
-    if ((count += 1) > MOST_HISTORIES) return yield null;
-    const history = await client.workflow
-      .getHandle(execution.workflowId, execution.runId)
-      .fetchHistory()
-      .catch(() => null);
-    // It has ended and is gone since it was listed.
-    if (history === null) continue;
-    const payloads: Payload[] = [];
-    const shown = JSON.stringify(
-      [execution.workflowId, execution.memo, execution.searchAttributes, history],
-      (_, value: unknown) => {
-        if (isPayload(value)) {
-          payloads.push(value);
-          return undefined;
-        }
-        return value;
-      },
-    );
-    let opened = payloads;
-    for (const codec of codecs) opened = await codec.decode(opened).catch(() => opened);
-    const texts = opened.map(({ data }) => Buffer.from(data ?? []).toString("utf8"));
-    yield [shown, ...texts].join("\n");
-  }
-}
-
-function isPayload(value: unknown): value is Payload {
-  return typeof value === "object" && value !== null && "metadata" in value && "data" in value;
 }

@@ -82,7 +82,7 @@ function watchStatements(client: pg.Client, database: string): { stop(): Promise
         `select case when state = 'active' then coalesce(wait_event_type || ' ' || wait_event, 'on the CPU') else 'between statements' end as state,
            left(regexp_replace(query, '\\s+', ' ', 'g'), 150) as query
          from pg_stat_activity
-         where datname = $1 and application_name = 'miette worker' and state in ('active', 'idle in transaction')`,
+         where datname = $1 and application_name ~ '^miette (loader|publisher|privacy|activator)$' and state in ('active', 'idle in transaction')`,
         [database],
       );
       for (const { state, query } of rows) seen.set(`${state}: ${query}`, (seen.get(`${state}: ${query}`) ?? 0) + 1);

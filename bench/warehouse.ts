@@ -6,6 +6,7 @@ import { runWorkflow } from "../cli/workflow.ts";
 import { loadProject, loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
 import { destinationSpecs, sourceSpecs } from "../connectors/index.ts";
 import { BUILD_WORKFLOW_ID, KEYS_WORKFLOW_ID, RUN_WORKFLOW_ID, syncWorkflowId } from "../domain/ids.ts";
+import type { ErasureReport } from "../domain/requests.ts";
 import type { BuildInput, BuildReport, KeyRotationReport, RunReport, SyncReport } from "../domain/runs.ts";
 import { keyRingOf } from "../privacy/key-ring.ts";
 import { createWarehouse } from "../warehouse/bootstrap.ts";
@@ -13,6 +14,7 @@ import { dataConverter } from "../warehouse/data-converter.ts";
 import { openPool } from "../warehouse/database.ts";
 import type { Graph } from "../warehouse/models/graph.ts";
 import { loadProjectGraph } from "../warehouse/models/project-graph.ts";
+import { takeIn } from "../warehouse/requests/intake.ts";
 import { Vault } from "../warehouse/vault.ts";
 import type { Bench } from "./bench.ts";
 import { profiled } from "./profile.ts";
@@ -36,6 +38,10 @@ export interface Warehouse {
   build(input: BuildInput, label: string): Promise<Measured<BuildReport>>;
   run(label: string): Promise<Measured<RunReport>>;
   rotate(label: string): Promise<Measured<KeyRotationReport>>;
+  /** Everybody asks at once to be erased, and it is approved at once; from the first request to the last receipt. */
+  erase(emails: readonly string[], label: string): Promise<Measured<ErasureReport[]>>;
+  /** Reads a source in full, again and again. @returns ends it after the sync that runs, and tells how many there were */
+  keepSyncing(source: string): () => Promise<number>;
   /** Ends the worker and keeps the database under a name, from which others can be opened. */
   keepAs(name: string): Promise<void>;
   close(): Promise<void>;
@@ -85,15 +91,26 @@ export async function openWarehouse(bench: Bench, project: string, { from }: { f
     DATABASE_URL: urls.worker,
   });
 
-  const execute = async <T>(type: string, workflowId: string, input: unknown, label: string): Promise<Measured<T>> => {
+  const measure = async <T>(label: string, work: () => Promise<T>): Promise<Measured<T>> => {
     // What was written before must not be written out in the measured time.
     await admin.query("checkpoint");
     await worker.resetPeak();
     return await profiled({ directory: options.profiles, label, worker, pool: admin, database: DATABASE }, async () => {
       const start = performance.now();
-      const report = await runWorkflow<T>(client, type, { workflowId, input, summary: label, quiet: true });
+      const report = await work();
       return { seconds: (performance.now() - start) / 1000, peakMemory: await worker.peakMemory(), report };
     });
+  };
+  const run = <T>(type: string, workflowId: string, input: unknown, summary: string): Promise<T> =>
+    runWorkflow<T>(client, type, { workflowId, input, summary, quiet: true });
+  const execute = <T>(type: string, workflowId: string, input: unknown, label: string): Promise<Measured<T>> =>
+    measure(label, () => run<T>(type, workflowId, input, label));
+  const eraseOne = async (email: string): Promise<ErasureReport> => {
+    const named = { emails: [email], phones: [], ids: [] };
+    const request = { kind: "erasure", channel: "cli", jurisdiction: "EU", named, actor: "bench" } as const;
+    const { requestId, workflow } = await takeIn(pool, vault, loaded, request);
+    const input = { requestId, actor: "bench", approvedBy: "bench" };
+    return await run<ErasureReport>(workflow.type, workflow.workflowId, input, "erasure");
   };
   const close = async (): Promise<void> => {
     await worker.stop();
@@ -107,6 +124,19 @@ export async function openWarehouse(bench: Bench, project: string, { from }: { f
     build: (input, label) => execute("buildModels", BUILD_WORKFLOW_ID, input, label),
     run: (label) => execute("runPipeline", RUN_WORKFLOW_ID, { full: false }, label),
     rotate: (label) => execute("rotateKeys", KEYS_WORKFLOW_ID, { actor: "bench" }, label),
+    erase: (emails, label) => measure(label, () => Promise.all(emails.map(eraseOne))),
+    keepSyncing(source) {
+      let isWanted = true;
+      const syncing = (async () => {
+        let count = 0;
+        for (; isWanted; count += 1) await run("syncSource", syncWorkflowId(source), { source, full: true }, "sync");
+        return count;
+      })();
+      return () => {
+        isWanted = false;
+        return syncing;
+      };
+    },
     async keepAs(name) {
       await close();
       await admin.query(`drop database if exists ${name} with (force)`);

@@ -1,5 +1,6 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { WEBHOOK_SECRET } from "./webhook-receiver.ts";
 
 /** A shop with the people that erasures are tried on. Files of JSON lines, one folder; what is written again is delivered again. */
 export const CANARY = {
@@ -185,6 +186,24 @@ ${streams.join("")}identity:
     - { kind: email, limit: 5, blocked: ["noreply@*"] }
     - { kind: phone, limit: 5 }
     - { kind: device_id, limit: 50, shared_above: 3 }
+`,
+  );
+}
+
+/** Adds a segment of everybody who has bought, and a destination `crm` that it may be handed to. */
+export async function writeBuyersTo(directory: string, url: string): Promise<void> {
+  await mkdir(join(directory, "sql/segments"), { recursive: true });
+  await writeFile(
+    join(directory, "sql/segments/buyers.sql"),
+    "-- Customers who have bought.\n-- consent: marketing\nselect customer_id from mart.fct_orders\n",
+  );
+  await appendFile(
+    join(directory, "miette.yaml"),
+    `destinations:
+  crm:
+    connector: webhook
+    fields: { email_address: email }
+    config: { url: "${url}", secret: "${WEBHOOK_SECRET}", timeout_seconds: 2 }
 `,
   );
 }

@@ -3,7 +3,11 @@ import { inTransaction } from "../warehouse/database.ts";
 import type { Pipeline } from "./pipeline.ts";
 
 /** Writes down that somebody says something of their data: unless told otherwise, that marketing is allowed. */
-export async function say(pipeline: Pipeline, email: string, said: Partial<Said>): Promise<void> {
+export async function say(
+  pipeline: Pick<Pipeline, "pool" | "vault">,
+  email: string,
+  said: Partial<Said>,
+): Promise<void> {
   const whole: Said = {
     choice: "consent",
     isGiven: true,

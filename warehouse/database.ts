@@ -47,7 +47,7 @@ export function openPools(databaseUrl: string): Pools {
   return {
     loader: open("loader", 10),
     publisher: open("publisher", 10),
-    privacy: open("privacy", 4),
+    privacy: open("privacy", 6),
     activator: open("activator", 4),
   };
 }

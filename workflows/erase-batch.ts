@@ -1,10 +1,13 @@
 import {
+  continueAsNew,
   defineSignal,
   getExternalWorkflowHandle,
   isCancellation,
+  patched,
   setCurrentDetails,
   setHandler,
   sleep,
+  workflowInfo,
 } from "@temporalio/workflow";
 import { erasureWorkflowId } from "../domain/ids.ts";
 import { planning, workingOn } from "./activities.ts";
@@ -30,16 +33,22 @@ export async function eraseBatch(): Promise<{ erased: number }> {
     isMore = false;
     for (let batch = await planning.claimErasures(); batch; batch = await planning.claimErasures()) {
       await eraseUntilDone(batch);
-      for (const requestId of batch.requests) {
-        await getExternalWorkflowHandle(erasureWorkflowId(requestId))
-          .signal("erased")
-          .catch(() => undefined);
-      }
+      await tellErased(batch.requests);
       erased += batch.requests.length;
+      if (workflowInfo().continueAsNewSuggested) await continueAsNew<typeof eraseBatch>();
     }
   }
   setCurrentDetails(`${erased} people erased`);
   return { erased };
+}
+
+async function tellErased(requests: readonly string[]): Promise<void> {
+  const tell = (requestId: string): Promise<void> =>
+    getExternalWorkflowHandle(erasureWorkflowId(requestId))
+      .signal("erased")
+      .catch(() => undefined);
+  if (patched("told-at-once")) await Promise.all(requests.map(tell));
+  else for (const requestId of requests) await tell(requestId);
 }
 
 async function eraseUntilDone(batch: { batchId: string; requests: string[] }): Promise<void> {

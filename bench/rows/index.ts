@@ -1,5 +1,6 @@
 import type { Row } from "../row.ts";
 import { row as build } from "./build.ts";
+import { row as erasure } from "./erasure.ts";
 import { row as growth } from "./growth.ts";
 import { row as identity } from "./identity.ts";
 import { row as incremental } from "./incremental.ts";
@@ -19,8 +20,8 @@ export const rows: Readonly<Record<string, Row | string>> = {
   "source-to-mart": sourceToMart,
   sealing,
   rotation,
+  erasure,
   growth,
-  erasure: "there are no requests yet",
   collector: "there is no collector yet",
   freshness: "there is no collector yet",
 };

@@ -5,7 +5,7 @@ import type { Project } from "../../domain/project.ts";
 import { csvLine } from "../../domain/csv-line.ts";
 import { inTransaction } from "../database.ts";
 import { lockEpoch, readEpoch } from "../epoch.ts";
-import { planErasure } from "../erasure/plan.ts";
+import { planErasures } from "../erasure/plan.ts";
 import { resolveScope } from "../erasure/scope.ts";
 import type { Graph } from "../models/graph.ts";
 import { openIdentifiers, openSealed, readRequest, type RequestSecret } from "../requests/store.ts";
@@ -54,7 +54,8 @@ export async function writeArchive(pool: pg.Pool, vault: Vault, input: ArchiveIn
     throw new UserError("its archive was made before, and its passphrase is gone", { key: "request" });
   const epoch = await inTransaction(pool, readEpoch);
   const scope = await resolveScope(pool, vault, await openIdentifiers(pool, vault, requestId));
-  const { errors } = await planErasure(pool, graph, facts, scope);
+  const [plan] = await planErasures(pool, graph, facts, [scope]);
+  const errors = plan?.errors ?? [];
   if (errors.length > 0) throw new UserErrors(errors.map((sentence) => new UserError(sentence)));
   await pool.query("delete from privacy.archives where request_id = $1", [requestId]);
   await pool.query("insert into privacy.archives (request_id, subject_tokens) values ($1, $2)", [

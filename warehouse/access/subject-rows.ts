@@ -37,7 +37,7 @@ export async function findSubjectRows(
   facts: ReadonlyMap<string, readonly string[]>,
   scope: Scope,
 ): Promise<{ found: SubjectRows[]; errors: string[] }> {
-  await holdErased(client, scope);
+  await holdErased(client, [scope]);
   await client.query(
     `create temporary table subject_rows (relation text, record_key uuid, is_anothers boolean, primary key (relation, record_key)) on commit drop`,
   );
@@ -74,7 +74,7 @@ export async function findSubjectRows(
     if (rows[0]?.count) found.push({ ...each, rows: rows[0].count });
   }
   const names = new Set(strange);
-  const { findings } = await scanTables(client, new Needles(scope), (relation) => names.has(relation));
+  const { findings } = await scanTables([client], new Needles(scope), (relation) => names.has(relation));
   const errors = findings.map(
     ({ place, count }) =>
       `${place} holds ${count} ${count === 1 ? "row" : "rows"} of the person, and no column tells whose they are; give the model a customer_id with a foreign key to core.people, or the record_key it is made of`,

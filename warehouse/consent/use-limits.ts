@@ -76,7 +76,7 @@ async function compareRestricted(client: pg.ClientBase): Promise<{ added: string
 async function setAside(client: pg.ClientBase, people: string[], remembered: readonly string[]): Promise<void> {
   await client.query("insert into ops.restricted_people (customer_id) select unnest($1::uuid[])", [people]);
   // The orders lose their person, and keep the credit of their channels, as after an erasure.
-  await holdErased(client, { tokens: [], customers: people });
+  await holdErased(client, [{ tokens: [], customers: people }]);
   await keepCredit(client);
   for (const relation of remembered) {
     const { rows } = await client.query<{ has: boolean }>(

@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { needsIdentity, type RequestState } from "../../domain/requests.ts";
 import { inTransaction, quoteName } from "../database.ts";
 import { noteEvent } from "../requests/store.ts";
 
@@ -46,6 +47,27 @@ async function openBatchRow(client: pg.ClientBase): Promise<string | null> {
   return batchId;
 }
 
+/** Erasures that wait for their plan and may have one, oldest first. */
+export async function listUnplanned(pool: pg.Pool): Promise<string[]> {
+  const { rows } = await pool.query<{ id: string; channel: string; state: RequestState }>(
+    `select request_id as id, channel, state from privacy.requests
+     where kind = 'erasure' and state in ('received', 'verified') order by received_at, request_id limit ${MOST}`,
+  );
+  return rows
+    .filter(({ channel, state }) => state === "verified" || !needsIdentity("erasure", channel))
+    .map(({ id }) => id);
+}
+
+/** The request and those that were carried out with it: they are looked at again at about the same time. */
+export async function listCompanions(pool: pg.Pool, requestId: string): Promise<string[]> {
+  const { rows } = await pool.query<{ id: string }>(
+    `select other.request_id as id from privacy.requests as one join privacy.requests as other using (batch_id)
+     where one.request_id = $1 and other.scope is not null order by other.request_id`,
+    [requestId],
+  );
+  return rows.map(({ id }) => id);
+}
+
 /** Rows that a batch has changed, by relation and action. */
 export async function readSwept(
   pool: pg.Pool,
@@ -85,14 +107,18 @@ export async function vacuumTouched(pool: pg.Pool, batchId: string): Promise<num
      where to_regclass(relation) is not null order by relation`,
     [batchId],
   );
-  for (const { relation } of rows) {
-    // ANALYZE leaves what it knew of a table that is empty by now.
-    await pool.query(
-      `select pg_clear_attribute_stats(schemaname, tablename, attname, inherited) from pg_stats
-       where format('%s.%s', schemaname, tablename) = $1`,
-      [relation],
-    );
-    await pool.query(`vacuum (analyze) ${quoteName(...relation.split("."))}`);
-  }
+  const relations = rows.map(({ relation }) => relation);
+  const vacuumNext = async (): Promise<void> => {
+    for (let relation = relations.shift(); relation !== undefined; relation = relations.shift()) {
+      // ANALYZE leaves what it knew of a table that is empty by now.
+      await pool.query(
+        `select pg_clear_attribute_stats(schemaname, tablename, attname, inherited) from pg_stats
+         where format('%s.%s', schemaname, tablename) = $1`,
+        [relation],
+      );
+      await pool.query(`vacuum (analyze) ${quoteName(...relation.split("."))}`);
+    }
+  };
+  await Promise.all([vacuumNext(), vacuumNext()]);
   return rows.length;
 }

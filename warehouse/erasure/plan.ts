@@ -7,62 +7,101 @@ import { Needles } from "./needles.ts";
 import { readRawTables } from "./raw-tables.ts";
 import { scanTables } from "./scan.ts";
 import type { Scope } from "./scope.ts";
-import { readStateColumns, stateCondition } from "./sweep-state.ts";
-import { holdErased, sweepRaw } from "./sweep-raw.ts";
+import { countState, readStateColumns } from "./sweep-state.ts";
+import { holdErased, sweepRaw, type SweptRows } from "./sweep-raw.ts";
 
 /** Schemas of state: what a table there holds of people is told by its columns' names. */
 const STATE = /^(?:ops|privacy|vault)\./;
 
 /**
- * What an erasure would do: counts per table, found by doing it in a transaction that is rolled back, so that plan and
- * sweep can't differ. Tables come from the streams' schemas, the catalogue, foreign keys and the model graph; a table that
- * holds something of the person and that none of them reaches is an error with its mend.
+ * What erasures would do, each for itself: counts per table, found by doing them together in a transaction that is rolled
+ * back, so that plan and sweep can't differ and a table is read once for all. Tables come from the streams' schemas, the
+ * catalogue, foreign keys and the model graph; a table that holds something of a person and that none of them reaches is an
+ * error with its mend.
  * @param facts raw tables whose records stay without their person
+ * @param scopes of requests that have nothing in common
+ * @returns the plans in the order of the scopes
  */
-export async function planErasure(
+export async function planErasures(
   pool: pg.Pool,
   graph: Graph,
   facts: ReadonlyMap<string, readonly string[]>,
-  scope: Scope,
-): Promise<ErasurePlan> {
-  const relations = await rehearse(pool, facts, scope);
-  const reached = new Set(graph.specs.keys());
-  const raw = await readRawTables(pool);
-  for (const { relation } of raw) for (const name of [relation, `${relation}__history`]) reached.add(name);
-  const { derived, own } = await countByPerson(pool, graph, scope);
-  const errors: string[] = [];
-  const client = await pool.connect();
-  try {
-    const strange = (relation: string): boolean =>
-      !reached.has(relation) && !STATE.test(relation) && !relation.startsWith("build_");
-    const scanned = await scanTables(client, new Needles(scope), (relation) => strange(relation) && !own.has(relation));
-    for (const { place, count } of scanned.findings) {
-      errors.push(
-        `${place} holds ${count} ${count === 1 ? "row" : "rows"} of the person, and no stream, model or foreign key reaches it; drop it, make it a model, or give it a foreign key to core.people`,
-      );
+  scopes: readonly Scope[],
+): Promise<ErasurePlan[]> {
+  const plans = scopes.map(({ identifiers, customers }): ErasurePlan => ({
+    identifiers: identifiers.length,
+    people: customers.length,
+    relations: [],
+    errors: [],
+    unscanned: [],
+  }));
+  for (const { request, ...rows } of await rehearse(pool, facts, scopes)) {
+    if (request !== null) add(plans[request] as ErasurePlan, rows);
+  }
+  const own = new Set<string>();
+  for (const { relation, column } of await readPersonKeys(pool)) {
+    const isModel = graph.specs.has(relation);
+    if (!isModel) own.add(relation);
+    const action = isModel ? "follow" : "delete";
+    for (const [request, rows] of await countByPerson(pool, relation, column, scopes)) {
+      add(plans[request] as ErasurePlan, { relation, action, rows });
     }
-    for (const relation of own.keys()) {
-      if (await isErasable(client, relation)) continue;
-      errors.push(
-        `table ${relation} points at core.people, and the role privacy may not delete from it; grant select, delete on it to privacy`,
-      );
-    }
-    if (scope.shared > 0 && scope.tokens.length === 0) {
-      errors.push(
+  }
+  await findUnreached(pool, graph, own, scopes, plans);
+  for (const [request, { shared, tokens }] of scopes.entries()) {
+    if (shared > 0 && tokens.length === 0) {
+      plans[request]?.errors.push(
         "what was given is used by many people or blocked, so it stands for nobody; name the person by another identifier",
       );
     }
-    return {
-      identifiers: scope.identifiers.length,
-      people: scope.customers.length,
-      relations: [
-        ...relations,
-        ...derived,
-        ...[...own].map(([relation, rows]) => ({ relation, rows, action: "delete" as const })),
-      ],
-      errors,
-      unscanned: scanned.unscanned,
-    };
+  }
+  return plans;
+}
+
+function add({ relations }: ErasurePlan, { relation, action, rows }: PlannedRows): void {
+  if (rows === 0) return;
+  const known = relations.find((each) => each.relation === relation && each.action === action);
+  if (known) known.rows += rows;
+  else relations.push({ relation, action, rows });
+}
+
+/** Adds what no stream, model or foreign key reaches to the plans of those of whom it holds something. */
+async function findUnreached(
+  pool: pg.Pool,
+  graph: Graph,
+  own: ReadonlySet<string>,
+  scopes: readonly Scope[],
+  plans: readonly ErasurePlan[],
+): Promise<void> {
+  const reached = new Set([...graph.specs.keys(), ...own]);
+  for (const { relation } of await readRawTables(pool)) {
+    for (const name of [relation, `${relation}__history`]) reached.add(name);
+  }
+  const strange = (relation: string): boolean =>
+    !reached.has(relation) && !STATE.test(relation) && !relation.startsWith("build_");
+  const client = await pool.connect();
+  try {
+    const all = await scanTables([client], Needles.ofAll(scopes), strange);
+    const holding = new Set(all.findings.map(({ place }) => place));
+    for (const [request, scope] of scopes.entries()) {
+      const plan = plans[request] as ErasurePlan;
+      plan.unscanned.push(...all.unscanned);
+      if (holding.size === 0) continue;
+      const found = await scanTables([client], new Needles(scope), (relation) => holding.has(`table ${relation}`));
+      for (const { place, count } of found.findings) {
+        plan.errors.push(
+          `${place} holds ${count} ${count === 1 ? "row" : "rows"} of the person, and no stream, model or foreign key reaches it; drop it, make it a model, or give it a foreign key to core.people`,
+        );
+      }
+    }
+    for (const relation of own) {
+      if (await isErasable(client, relation)) continue;
+      for (const { errors } of plans) {
+        errors.push(
+          `table ${relation} points at core.people, and the role privacy may not delete from it; grant select, delete on it to privacy`,
+        );
+      }
+    }
   } finally {
     client.release();
   }
@@ -73,63 +112,48 @@ class Rehearsed extends Error {}
 async function rehearse(
   pool: pg.Pool,
   facts: ReadonlyMap<string, readonly string[]>,
-  scope: Scope,
-): Promise<PlannedRows[]> {
-  const planned = new Map<string, PlannedRows>();
-  const add = (relation: string, action: PlannedRows["action"], rows: number): void => {
-    if (rows === 0) return;
-    const before = planned.get(`${relation} ${action}`)?.rows ?? 0;
-    planned.set(`${relation} ${action}`, { relation, action, rows: before + rows });
-  };
+  scopes: readonly Scope[],
+): Promise<SweptRows[]> {
+  const swept: SweptRows[] = [];
   await inTransaction(pool, async (client) => {
-    await holdErased(client, scope);
+    await holdErased(client, scopes);
     const tables = await readRawTables(client);
-    for (let round = 1, found = 1; found > 0 && round <= 20; round += 1) {
-      found = 0;
+    for (let round = 1, before = -1; before !== swept.length && round <= 20; round += 1) {
+      before = swept.length;
       for (const table of tables) {
         if (round > 1 && table.parents.length === 0) continue;
-        const swept = await sweepRaw(client, table, facts.get(table.relation) ?? null);
-        add(table.relation, "delete", swept.deleted);
-        add(table.relation, "strip", swept.stripped);
-        add(table.relation, "cut", swept.cut);
-        add(`${table.relation}__history`, "delete", swept.history);
-        found += swept.deleted + swept.stripped + swept.cut;
+        swept.push(...(await sweepRaw(client, table, facts.get(table.relation) ?? null)));
       }
     }
-    for (const state of await readStateColumns(client)) {
-      const { rows } = await client.query<{ count: number }>(
-        `select count(*)::float8 as count from ${quoteName(...state.relation.split("."))} where ${stateCondition(state)}`,
-      );
-      add(state.relation, "delete", rows[0]?.count ?? 0);
-    }
+    for (const state of await readStateColumns(client)) swept.push(...(await countState(client, state)));
     throw new Rehearsed();
   }).catch((error: unknown) => {
     if (!(error instanceof Rehearsed)) throw error;
   });
-  return [...planned.values()];
+  return swept;
 }
 
-/** Rows that point at the person by a foreign key to core.people: of models, and of the project's own tables. */
+/** Rows that point at people by a foreign key to core.people, by request: of models, and of the project's own tables. */
 async function countByPerson(
   pool: pg.Pool,
-  graph: Graph,
-  { customers }: Scope,
-): Promise<{ derived: PlannedRows[]; own: Map<string, number> }> {
-  const derived: PlannedRows[] = [];
-  const own = new Map<string, number>();
-  for (const { relation, column } of await readPersonKeys(pool)) {
-    const isModel = graph.specs.has(relation);
-    const { rows } = await pool
-      .query<{ count: number }>(
-        `select count(*)::float8 as count from ${quoteRelation(relation)} where ${quoteName(column)} = any($1::uuid[])`,
-        [customers],
-      )
-      .catch(() => ({ rows: [{ count: 0 }] }));
-    const count = rows[0]?.count ?? 0;
-    if (!isModel) own.set(relation, (own.get(relation) ?? 0) + count);
-    else if (count > 0) derived.push({ relation, rows: count, action: "follow" });
+  relation: string,
+  column: string,
+  scopes: readonly Scope[],
+): Promise<Map<number, number>> {
+  const requestOf = new Map(scopes.flatMap(({ customers }, request) => customers.map((id) => [id, request] as const)));
+  const { rows } = await pool
+    .query<{ id: string; count: number }>(
+      `select ${quoteName(column)} as id, count(*)::float8 as count from ${quoteRelation(relation)}
+       where ${quoteName(column)} = any($1::uuid[]) group by 1`,
+      [[...requestOf.keys()]],
+    )
+    .catch(() => ({ rows: [] }));
+  const counts = new Map<number, number>();
+  for (const { id, count } of rows) {
+    const request = requestOf.get(id) as number;
+    counts.set(request, (counts.get(request) ?? 0) + count);
   }
-  return { derived, own };
+  return counts;
 }
 
 /** Columns with a foreign key to core.people. */

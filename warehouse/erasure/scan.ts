@@ -1,4 +1,4 @@
-import type pg from "pg";
+import pg from "pg";
 import { to as copyTo } from "pg-copy-streams";
 import type { Finding } from "../../domain/requests.ts";
 import { quoteName } from "../database.ts";
@@ -11,7 +11,7 @@ interface StoredRelation {
   isReadable: boolean;
   /** A table of another server, or one whose rows policies hide. */
   isHidden: boolean;
-  columns: { name: string; isBinary: boolean }[];
+  columns: { name: string; holds: "text" | "id" | "binary" | "nothing" }[];
 }
 
 export interface ScannedTables {
@@ -25,42 +25,55 @@ export interface ScannedTables {
 const SEALED = new Set(["raw", "ops", "vault", "privacy"]);
 
 /**
- * Reads every column of every table as text and looks for what must be nowhere. It shares no statement with what erases:
- * it knows no schema, label or model, and goes by the catalogue alone.
+ * Looks in every column of every table for what must be nowhere: ids are compared, and whatever else can hold text is read
+ * as text; numbers and times can hold none. It shares no statement with what erases: it knows no schema, label or model, and
+ * goes by the catalogue alone.
+ * @param clients tables are shared out to them
  * @param only which relations, by `schema.name`; absent: all
  */
 export async function scanTables(
-  client: pg.ClientBase,
+  clients: readonly pg.ClientBase[],
   needles: Needles,
   only?: (relation: string) => boolean,
 ): Promise<ScannedTables> {
   const result: ScannedTables = { tables: 0, rows: 0, findings: [], unscanned: [] };
-  for (const relation of await readRelations(client)) {
-    const name = `${relation.schema}.${relation.name}`;
-    if (only && !only(name)) continue;
-    if (relation.isHidden || !relation.isReadable) {
-      result.unscanned.push(
-        relation.isHidden ? `${name}: its rows can't be seen whole` : `${name}: the role privacy may not read it`,
-      );
-      continue;
+  const relations = (await readRelations(clients[0] as pg.ClientBase)).filter(
+    ({ schema, name }) => !only || only(`${schema}.${name}`),
+  );
+  const scanNext = async (client: pg.ClientBase): Promise<void> => {
+    for (let relation = relations.shift(); relation; relation = relations.shift()) {
+      await scanRelation(client, relation, needles, result);
     }
-    const binary = relation.columns.filter(({ isBinary }) => isBinary);
-    if (binary.length > 0 && !SEALED.has(relation.schema)) {
-      result.unscanned.push(...binary.map((column) => `${name}.${column.name}: binary`));
-    }
-    const columns = relation.columns.filter(({ isBinary }) => !isBinary);
-    if (columns.length === 0) continue;
-    const { rows, count } = await scanTable(
-      client,
-      relation,
-      columns.map((column) => column.name),
-      needles,
-    );
-    result.tables += 1;
-    result.rows += rows;
-    if (count > 0) result.findings.push({ place: `table ${name}`, count });
-  }
+  };
+  await Promise.all(clients.map(scanNext));
+  result.findings.sort((one, other) => (one.place < other.place ? -1 : 1));
+  result.unscanned.sort();
   return result;
+}
+
+async function scanRelation(
+  client: pg.ClientBase,
+  relation: StoredRelation,
+  needles: Needles,
+  result: ScannedTables,
+): Promise<void> {
+  const name = `${relation.schema}.${relation.name}`;
+  if (relation.isHidden || !relation.isReadable) {
+    result.unscanned.push(
+      relation.isHidden ? `${name}: its rows can't be seen whole` : `${name}: the role privacy may not read it`,
+    );
+    return;
+  }
+  const named = (wanted: string): string[] =>
+    relation.columns.filter(({ holds }) => holds === wanted).map((column) => column.name);
+  if (!SEALED.has(relation.schema)) {
+    result.unscanned.push(...named("binary").map((column) => `${name}.${column}: binary`));
+  }
+  if (relation.columns.every(({ holds }) => holds === "binary")) return;
+  const { lines, hits } = await scanTable(client, relation, named("id"), named("text"), needles);
+  result.tables += 1;
+  result.rows += lines;
+  if (hits > 0) result.findings.push({ place: `table ${name}`, count: hits });
 }
 
 /** What the planner's statistics say of columns' values: they keep samples until the next ANALYZE. */
@@ -74,51 +87,68 @@ export async function scanStatistics(
      from pg_stats where schemaname not in ('pg_catalog', 'information_schema')`,
   );
   const findings = rows.flatMap(({ place, text }) => {
-    const count = needles.countIn(text);
+    const { hits: count } = needles.count(text);
     return count > 0 ? [{ place: `statistics of ${place}`, count }] : [];
   });
   return { columns: rows.length, findings };
 }
 
+/** What stands before a row's texts where one of its ids is a needle. */
+const MARK = "!";
+const NEW_LINE = "\n".charCodeAt(0);
+
 async function scanTable(
   client: pg.ClientBase,
   { schema, name }: StoredRelation,
-  columns: string[],
+  ids: readonly string[],
+  texts: readonly string[],
   needles: Needles,
-): Promise<{ rows: number; count: number }> {
-  const list = columns.map((column) => quoteName(column)).join(", ");
+): Promise<{ lines: number; hits: number }> {
+  const people = `${pg.escapeLiteral(`{${needles.customers.join(",")}}`)}::uuid[]`;
+  const isOne = ids.map((column) => `${quoteName(column)} = any(${people})`).join(" or ") || "false";
+  const list = [`case when ${isOne} then '${MARK}' else '' end`, ...texts.map((column) => quoteName(column))].join(
+    ", ",
+  );
   const stream = client.query(copyTo(`copy (select ${list} from ${quoteName(schema, name)}) to stdout`));
-  stream.setEncoding("utf8");
-  let rows = 0;
-  let count = 0;
-  let rest = "";
-  const look = (text: string): void => {
-    for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) rows += 1;
-    count += needles.countIn(text);
+  const total = { lines: 0, hits: 0 };
+  let rest: Buffer[] = [];
+  const look = (bytes: Buffer): void => {
+    const { lines, hits } = needles.count(bytes, MARK.charCodeAt(0));
+    total.lines += lines;
+    total.hits += hits;
   };
   // Only whole rows, in pieces of some size: a value that is cut in two would not be found.
-  for await (const piece of stream as AsyncIterable<string>) {
-    rest += piece;
-    if (rest.length < 1 << 18) continue;
-    const end = rest.lastIndexOf("\n") + 1;
-    look(rest.slice(0, end));
-    rest = rest.slice(end);
+  for await (const piece of stream as AsyncIterable<Buffer>) {
+    rest.push(piece);
+    const end = piece.lastIndexOf(NEW_LINE) + 1;
+    if (end === 0 || rest.reduce((sum, { length }) => sum + length, 0) < 1 << 18) continue;
+    look(Buffer.concat([...rest.slice(0, -1), piece.subarray(0, end)]));
+    rest = [piece.subarray(end)];
   }
-  look(rest);
-  return { rows, count };
+  look(Buffer.concat(rest));
+  return total;
 }
+
+/** Types none of whose values can hold a token, an id of a person, an address or a number in international form. */
+const PLAIN = [
+  ...["boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric", "oid", "xid", "xid8"],
+  ...["date", "time", "timetz", "timestamp", "timestamptz", "interval"],
+];
 
 async function readRelations(client: pg.ClientBase): Promise<StoredRelation[]> {
   const { rows } = await client.query<StoredRelation>(
     `select n.nspname as schema, c.relname as name,
        has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as "isReadable",
        c.relkind = 'f' or (c.relrowsecurity and row_security_active(c.oid)) as "isHidden",
-       (select coalesce(json_agg(json_build_object('name', a.attname, 'isBinary', a.atttypid = 'bytea'::regtype) order by a.attnum), '[]')
+       (select coalesce(json_agg(json_build_object('name', a.attname, 'holds',
+          case a.atttypid when 'bytea'::regtype then 'binary' when 'uuid'::regtype then 'id'
+            else case when a.atttypid = any($1::regtype[]) then 'nothing' else 'text' end end) order by a.attnum), '[]')
         from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns
      from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where c.relkind in ('r', 'm', 'f') and c.relpersistence <> 't'
        and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_toast'
-     order by 1, 2`,
+     order by pg_relation_size(c.oid) desc, 1, 2`,
+    [PLAIN],
   );
   return rows;
 }

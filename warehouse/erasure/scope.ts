@@ -80,6 +80,19 @@ export async function resolveScope(
   return { identifiers, tokens: [...tokens], customers: [...customers], shared: shared.size };
 }
 
+/** Those that share nobody with an earlier one, so that each row that is found has one whose it is. */
+export function withoutOverlap(scopes: ReadonlyMap<string, Scope>): Map<string, Scope> {
+  const taken = new Set<string>();
+  return new Map(
+    [...scopes].filter(([, { tokens, customers }]) => {
+      const own = [...tokens, ...customers];
+      if (own.some((each) => taken.has(each))) return false;
+      for (const each of own) taken.add(each);
+      return true;
+    }),
+  );
+}
+
 /** A token's kind is what stands before its last underscore. */
 function kindOf(token: string): string {
   return token.slice(0, token.lastIndexOf("_"));

@@ -1,35 +1,51 @@
-import type pg from "pg";
+import pg from "pg";
+import type { PlannedRows } from "../../domain/requests.ts";
 import { quoteName } from "../database.ts";
 import { recordChange } from "../relation-state.ts";
 import type { RawTable } from "./raw-tables.ts";
 
-/** Rows that were changed of a raw table. */
-export interface SweptRows {
-  deleted: number;
-  stripped: number;
-  cut: number;
-  history: number;
+/** Rows of one relation that were changed. */
+export interface SweptRows extends PlannedRows {
+  /** Whose they are, by the place in the list that {@link holdErased} was given; null: of nobody in it. */
+  request: number | null;
 }
 
-/** Whom a batch erases; tokens and ids of people, never their values. */
+/** Whom a request erases; tokens and ids of people, never their values. */
 export interface Erased {
   tokens: readonly string[];
   customers: readonly string[];
 }
 
-/** Makes the tables `erased_tokens` and `erased_people`, until the transaction ends. */
-export async function holdErased(client: pg.ClientBase, { tokens, customers }: Erased): Promise<void> {
+/**
+ * Makes the tables `erased_tokens`, `erased_people` and, empty, `erased_records`, until the transaction ends. What stands
+ * in several requests is the first one's.
+ */
+export async function holdErased(client: pg.ClientBase, requests: readonly Erased[]): Promise<void> {
   await client.query(
-    `create temporary table erased_tokens (token text primary key) on commit drop;
-     create temporary table erased_people (customer_id uuid primary key) on commit drop`,
+    `create temporary table erased_tokens (token text primary key, request integer not null) on commit drop;
+     create temporary table erased_people (customer_id uuid primary key, request integer not null) on commit drop;
+     create temporary table erased_records (record_key uuid primary key, request integer) on commit drop`,
   );
-  await client.query("insert into erased_tokens select distinct unnest($1::text[])", [tokens]);
-  await client.query("insert into erased_people select distinct unnest($1::uuid[])", [customers]);
+  const insert = (table: string, type: string, values: readonly (readonly string[])[]): Promise<unknown> =>
+    client.query(`insert into ${table} select * from unnest($1::${type}[], $2::integer[]) on conflict do nothing`, [
+      values.flat(),
+      values.flatMap((each, request) => each.map(() => request)),
+    ]);
+  await insert(
+    "erased_tokens",
+    "text",
+    requests.map(({ tokens }) => tokens),
+  );
+  await insert(
+    "erased_people",
+    "uuid",
+    requests.map(({ customers }) => customers),
+  );
   await client.query("analyze erased_tokens, erased_people");
 }
 
 /**
- * Takes a batch's people out of a raw table and its history, in the caller's transaction and in one pass for all of them.
+ * Takes people out of a raw table and its history, in the caller's transaction and in one pass for all of them.
  * Records are theirs by identity resolution, by a token of theirs where it has not been asked yet, or by the record they
  * refer to. Records of other people lose the tokens alone.
  * @param dropped null where records are deleted; else they stay without their person, and lose these open columns too
@@ -38,42 +54,78 @@ export async function sweepRaw(
   client: pg.ClientBase,
   table: RawTable,
   dropped: readonly string[] | null,
-): Promise<SweptRows> {
+): Promise<SweptRows[]> {
   // Parents are told by what was taken out of them before.
   const parents =
     "select record_key from privacy.stripped_records union all select record_key from ops.removed_records";
   await findRows(client, table, dropped !== null, parents);
-  const swept = { deleted: 0, stripped: 0, cut: 0, history: 0 };
-  const relation = quoteName("raw", table.name);
-  const isMine = "t.record_key in (select record_key from found where not is_anothers)";
-  if (dropped === null) {
-    const { rowCount } = await client.query(
-      `with gone as (delete from ${relation} as t where ${isMine} returning t.record_key)
-       insert into ops.removed_records (relation, record_key) select $1, record_key from gone
-       on conflict (relation, record_key) do update set removed_xid = pg_current_xact_id()`,
-      [table.relation],
-    );
-    swept.deleted = rowCount ?? 0;
-  } else {
-    await client.query(
-      "insert into privacy.stripped_records select record_key from found where not is_anothers on conflict do nothing",
-    );
-    const lost = [...new Set([...table.personal, ...dropped])].map((name) => quoteName(name));
-    const columns = [...lost, "sealed", "owner_token"];
-    const { rowCount } = await client.query(
-      `update ${relation} as t set ${columns.map((name) => `${name} = null`).join(", ")}, landed_xid = pg_current_xact_id()
-       where ${isMine} and num_nonnulls(${columns.map((name) => `t.${name}`).join(", ")}) > 0`,
-    );
-    swept.stripped = rowCount ?? 0;
-  }
-  swept.cut = await cutOthers(client, table);
-  const { rowCount } = await client.query(
-    `delete from ${quoteName("raw", `${table.name}__history`)} as t where ${isMine} or ${carries(table)}`,
-  );
-  swept.history = rowCount ?? 0;
+  const swept = dropped === null ? await deleteFound(client, table) : await stripFound(client, table, dropped);
+  swept.push(...(await cutOthers(client, table)));
+  if (swept.length > 0) await recordChange(client, table.relation);
+  swept.push(...(await deleteHistory(client, table)));
+  await client.query("insert into erased_records select record_key, request from found on conflict do nothing");
   await client.query("drop table found");
-  if (swept.deleted + swept.stripped + swept.cut > 0) await recordChange(client, table.relation);
   return swept;
+}
+
+const MINE = "t.record_key in (select record_key from found where not is_anothers)";
+
+async function deleteFound(client: pg.ClientBase, { relation, name }: RawTable): Promise<SweptRows[]> {
+  return await countFound(
+    client,
+    relation,
+    "delete",
+    `delete from ${quoteName("raw", name)} as t where ${MINE} returning t.record_key`,
+    `insert into ops.removed_records (relation, record_key) select ${pg.escapeLiteral(relation)}, record_key from changed
+     on conflict (relation, record_key) do update set removed_xid = pg_current_xact_id()`,
+  );
+}
+
+async function stripFound(
+  client: pg.ClientBase,
+  { relation, name, personal }: RawTable,
+  dropped: readonly string[],
+): Promise<SweptRows[]> {
+  await client.query(
+    "insert into privacy.stripped_records select record_key from found where not is_anothers on conflict do nothing",
+  );
+  const lost = [...new Set([...personal, ...dropped])].map((column) => quoteName(column));
+  const columns = [...lost, "sealed", "owner_token"];
+  return await countFound(
+    client,
+    relation,
+    "strip",
+    `update ${quoteName("raw", name)} as t
+     set ${columns.map((column) => `${column} = null`).join(", ")}, landed_xid = pg_current_xact_id()
+     where ${MINE} and num_nonnulls(${columns.map((column) => `t.${column}`).join(", ")}) > 0 returning t.record_key`,
+  );
+}
+
+/** Runs a change that returns the keys of rows of `found`. @returns the rows by whose they are */
+async function countFound(
+  client: pg.ClientBase,
+  relation: string,
+  action: SweptRows["action"],
+  change: string,
+  further?: string,
+): Promise<SweptRows[]> {
+  const { rows } = await client.query<Pick<SweptRows, "request" | "rows">>(
+    `with changed as (${change})${further ? `, further as (${further})` : ""}
+     select found.request, count(*)::float8 as rows from changed join found using (record_key) group by found.request`,
+  );
+  return rows.map((row) => ({ relation, action, ...row }));
+}
+
+async function deleteHistory(client: pg.ClientBase, table: RawTable): Promise<SweptRows[]> {
+  const relation = `${table.relation}__history`;
+  const { rows } = await client.query<Pick<SweptRows, "request" | "rows">>(
+    `with gone as (
+       delete from ${quoteName("raw", `${table.name}__history`)} as t where ${MINE} or ${carries(table)}
+       returning t.record_key, ${requestOf(table)} as request)
+     select coalesce(gone.request, found.request) as request, count(*)::float8 as rows
+     from gone left join found using (record_key) group by 1`,
+  );
+  return rows.map((row) => ({ relation, action: "delete", ...row }));
 }
 
 /**
@@ -93,22 +145,25 @@ export async function findRows(
   const hasOwners = rows[0]?.has ?? false;
   const nobodyElse = "case when t.owner_token in (select token from erased_tokens) then false else";
   await client.query(
-    `create temporary table found (record_key uuid primary key, is_anothers boolean not null) on commit drop`,
+    `create temporary table found (record_key uuid primary key, is_anothers boolean not null, request integer) on commit drop`,
   );
   await client.query(
     `insert into found
-     with carrying as materialized (select t.record_key, t.owner_token from ${relation} as t where ${carries(table)})
-     select t.record_key, ${
+     with carrying as materialized (
+       select t.record_key, t.owner_token, ${requestOf(table)} as request from ${relation} as t where ${carries(table)})
+     ${
        hasOwners
-         ? `${nobodyElse} o.customer_id is not null and not exists (select from erased_people as p where p.customer_id = o.customer_id) end
-            from carrying as t left join core.record_owners as o on o.record_key = t.record_key`
-         : "false from carrying as t"
+         ? `select t.record_key, ${nobodyElse} o.customer_id is not null and p.customer_id is null end, coalesce(p.request, t.request)
+            from carrying as t left join core.record_owners as o on o.record_key = t.record_key
+              left join erased_people as p on p.customer_id = o.customer_id`
+         : "select t.record_key, false, t.request from carrying as t"
      }`,
   );
   if (hasOwners) {
     await client.query(
-      `insert into found select t.record_key, false from core.record_owners as o join ${relation} as t on t.record_key = o.record_key
-       where o.customer_id in (select customer_id from erased_people) on conflict do nothing`,
+      `insert into found select t.record_key, false, p.request from erased_people as p
+         join core.record_owners as o on o.customer_id = p.customer_id join ${relation} as t on t.record_key = o.record_key
+       on conflict do nothing`,
     );
   }
   // What somebody else wrote about the record of an erased person is theirs.
@@ -118,8 +173,9 @@ export async function findRows(
       : `num_nonnulls(${table.identifiers.map((name) => `t.${quoteName(name)}`).join(", ")}) = 0`;
   for (const column of table.parents) {
     await client.query(
-      `insert into found select t.record_key, false from ${relation} as t
-       where ${isUnnamed} and t.${quoteName(column)} in (${parents})
+      `insert into found
+       select t.record_key, false, (select request from erased_records as e where e.record_key = t.${quoteName(column)})
+       from ${relation} as t where ${isUnnamed} and t.${quoteName(column)} in (${parents})
        on conflict do nothing`,
     );
   }
@@ -127,13 +183,24 @@ export async function findRows(
 
 /** An SQL condition: a row `t` of the table carries an identifier of theirs. */
 export function carries(table: RawTable): string {
-  const columns = [...table.identifiers.map((name) => quoteName(name)), "owner_token"];
-  return `(${columns.map((name) => `t.${name} in (select token from erased_tokens)`).join(" or ")})`;
+  return `(${tokensOf(table)
+    .map((column) => `${column} in (select token from erased_tokens)`)
+    .join(" or ")})`;
+}
+
+/** An SQL expression: of which request the first identifier is that a row `t` of the table carries. */
+function requestOf(table: RawTable): string {
+  const each = tokensOf(table).map((column) => `(select request from erased_tokens where token = ${column})`);
+  return `coalesce(${each.join(", ")})`;
+}
+
+function tokensOf({ identifiers }: RawTable): string[] {
+  return [...identifiers.map((name) => `t.${quoteName(name)}`), "t.owner_token"];
 }
 
 /** Records of living people: they lose the erased identifiers, and their own are remembered, since they will be delivered again. */
-async function cutOthers(client: pg.ClientBase, table: RawTable): Promise<number> {
-  if (table.identifiers.length === 0) return 0;
+async function cutOthers(client: pg.ClientBase, table: RawTable): Promise<SweptRows[]> {
+  if (table.identifiers.length === 0) return [];
   const relation = quoteName("raw", table.name);
   const names = table.identifiers.map((name) => quoteName(name));
   await client.query(
@@ -147,9 +214,11 @@ async function cutOthers(client: pg.ClientBase, table: RawTable): Promise<number
   const set = names.map(
     (name) => `${name} = case when ${name} in (select token from erased_tokens) then null else ${name} end`,
   );
-  const { rowCount } = await client.query(
+  return await countFound(
+    client,
+    table.relation,
+    "cut",
     `update ${relation} as t set ${set.join(", ")}, landed_xid = pg_current_xact_id()
-     where t.record_key in (select record_key from found where is_anothers)`,
+     where t.record_key in (select record_key from found where is_anothers) returning t.record_key`,
   );
-  return rowCount ?? 0;
 }

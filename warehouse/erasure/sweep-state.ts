@@ -5,6 +5,7 @@ import { inTransaction, quoteName } from "../database.ts";
 import { openCursor } from "../landing/cursor.ts";
 import type { Sought } from "../requests/subject.ts";
 import type { Vault } from "../vault.ts";
+import type { SweptRows } from "./sweep-raw.ts";
 
 /** A column by which rows of a state table are a person's. */
 export interface StateColumn {
@@ -42,6 +43,25 @@ const MATCHES: Record<StateColumn["holds"], (column: string) => string> = {
 /** Which rows of a state table are an erased person's, as SQL over `erased_tokens` and `erased_people`. */
 export function stateCondition({ column, holds }: StateColumn): string {
   return MATCHES[holds](quoteName(column));
+}
+
+const JOINS: Record<StateColumn["holds"], (column: string) => string> = {
+  token: (column) => `join erased_tokens as e on e.token = ${column}`,
+  tokens: (column) =>
+    `cross join lateral unnest(${column}) as own (token) join erased_tokens as e on e.token = own.token`,
+  customer: (column) => `join erased_people as e on e.customer_id = ${column}`,
+};
+
+/** Counts the rows of a state table that are an erased person's, by request. */
+export async function countState(
+  client: pg.ClientBase,
+  { relation, column, holds }: StateColumn,
+): Promise<SweptRows[]> {
+  const { rows } = await client.query<Pick<SweptRows, "request" | "rows">>(
+    `select e.request, count(distinct (t.tableoid, t.ctid))::float8 as rows
+     from ${quoteName(...relation.split("."))} as t ${JOINS[holds](`t.${quoteName(column)}`)} group by e.request`,
+  );
+  return rows.map((row) => ({ relation, action: "delete", ...row }));
 }
 
 /** Deletes the rows of a state table, in the caller's transaction. */

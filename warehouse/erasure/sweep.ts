@@ -47,7 +47,7 @@ export async function sweep(
   const erased = await openBatch(pool, vault, batchId);
   const within = <T>(work: (client: pg.ClientBase) => Promise<T>): Promise<T> =>
     inTransaction(pool, async (client) => {
-      await holdErased(client, erased);
+      await holdErased(client, [erased]);
       return await work(client);
     });
   await within(keepCredit);
@@ -75,15 +75,13 @@ async function sweepTable(
   tokens: ReadonlySet<string>,
   isFirst: boolean,
 ): Promise<number> {
-  const { deleted, stripped, cut, history } = await sweepRaw(client, table, facts.get(table.relation) ?? null);
-  const texts = isFirst ? await sweepTexts(client, table, tokens) : 0;
-  await addSwept(client, batchId, {
-    [`${table.relation} delete`]: deleted,
-    [`${table.relation} strip`]: stripped,
-    [`${table.relation} cut`]: cut + texts,
-    [`${table.relation}__history delete`]: history,
-  });
-  return deleted + stripped + cut;
+  const swept = await sweepRaw(client, table, facts.get(table.relation) ?? null);
+  const counts: Record<string, number> = {};
+  const add = (key: string, rows: number): void => void (counts[key] = (counts[key] ?? 0) + rows);
+  for (const { relation, action, rows } of swept) add(`${relation} ${action}`, rows);
+  if (isFirst) add(`${table.relation} cut`, await sweepTexts(client, table, tokens));
+  await addSwept(client, batchId, counts);
+  return swept.reduce((sum, { relation, rows }) => (relation === table.relation ? sum + rows : sum), 0);
 }
 
 type Within = <T>(work: (client: pg.ClientBase) => Promise<T>) => Promise<T>;

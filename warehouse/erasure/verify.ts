@@ -3,8 +3,6 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type pg from "pg";
 import type { Finding, Verification } from "../../domain/requests.ts";
-import { openSealed } from "../requests/store.ts";
-import type { Vault } from "../vault.ts";
 import { Needles } from "./needles.ts";
 import { scanStatistics, scanTables } from "./scan.ts";
 import type { Scope } from "./scope.ts";
@@ -13,55 +11,50 @@ import type { Scope } from "./scope.ts";
 export type Histories = AsyncIterable<string | null>;
 
 /**
- * Looks for what is left of some requests' people: in every column of every table, the planner's statistics, the logs of
- * the home, and Temporal's histories. It writes nothing, and shares no code with what has erased.
- * @param logFolder null: the logs are kept where this process can't look
+ * Looks for what is left of some requests' people, for all of them in one pass: in every column of every table, the
+ * planner's statistics, the logs of the home, and Temporal's histories. It writes nothing, and shares no code with what
+ * has erased.
+ * @param places.logFolder null: the logs are kept where this process can't look
+ * @returns by request; what was found outside of tables stands with each of them, since it is not read again
  */
 export async function verifyErased(
   pool: pg.Pool,
-  scope: Pick<Scope, "tokens" | "customers" | "identifiers">,
+  scopes: ReadonlyMap<string, Scope>,
   places: { logFolder: string | null; histories: Histories },
-): Promise<Verification> {
-  const needles = new Needles(scope);
-  const client = await pool.connect();
+): Promise<Map<string, Verification>> {
+  const needles = Needles.ofAll([...scopes.values()]);
+  const clients = await Promise.all([pool.connect(), pool.connect()]);
   try {
-    const tables = await scanTables(client, needles);
-    const statistics = await scanStatistics(client, needles);
+    const tables = await scanTables(clients, needles);
+    const statistics = await scanStatistics(clients[0], needles);
     const logs = await scanLogs(places.logFolder, needles);
     const histories = await scanHistories(places.histories, needles);
-    return {
+    const elsewhere = [...statistics.findings, ...logs.findings, ...histories.findings];
+    const verified = {
       verifiedAt: new Date().toISOString(),
       tables: tables.tables,
       rows: tables.rows,
       statistics: statistics.columns,
       logs: logs.files,
       histories: histories.count,
-      findings: [...tables.findings, ...statistics.findings, ...logs.findings, ...histories.findings],
       unscanned: [...tables.unscanned, ...logs.unscanned, ...histories.unscanned],
     };
+    const verifications = new Map<string, Verification>();
+    for (const [id, scope] of scopes) {
+      const own = scopes.size === 1 ? tables.findings : await findingsOf(clients, scope, tables.findings);
+      verifications.set(id, { ...verified, findings: [...own, ...elsewhere] });
+    }
+    return verifications;
   } finally {
-    client.release();
+    for (const client of clients) client.release();
   }
 }
 
 /** Which of the findings are of one request, where several were looked for at once. */
-export async function findingsOf(
-  pool: pg.Pool,
-  vault: Vault,
-  requestId: string,
-  found: readonly Finding[],
-): Promise<Finding[]> {
-  const scope = await openSealed<Scope>(pool, vault, requestId, "scope");
-  if (!scope || found.length === 0) return [];
-  const client = await pool.connect();
-  try {
-    const places = new Set(found.map(({ place }) => place));
-    const { findings } = await scanTables(client, new Needles(scope), (relation) => places.has(`table ${relation}`));
-    // What lies outside of tables is not read again, so it stands with each of them.
-    return [...findings, ...found.filter(({ place }) => !place.startsWith("table "))];
-  } finally {
-    client.release();
-  }
+async function findingsOf(clients: pg.ClientBase[], scope: Scope, found: readonly Finding[]): Promise<Finding[]> {
+  if (found.length === 0) return [];
+  const places = new Set(found.map(({ place }) => place));
+  return (await scanTables(clients, new Needles(scope), (relation) => places.has(`table ${relation}`))).findings;
 }
 
 async function scanLogs(
@@ -77,10 +70,10 @@ async function scanLogs(
     for await (const piece of createReadStream(join(folder, name), "utf8") as AsyncIterable<string>) {
       rest += piece;
       const end = rest.lastIndexOf("\n") + 1;
-      count += needles.countIn(rest.slice(0, end));
+      count += needles.count(rest.slice(0, end)).hits;
       rest = rest.slice(end);
     }
-    count += needles.countIn(rest);
+    count += needles.count(rest).hits;
     if (count > 0) findings.push({ place: `log ${name}`, count });
   }
   return { files: names.length, findings, unscanned: [] };
@@ -97,7 +90,7 @@ async function scanHistories(
       continue;
     }
     count += 1;
-    if (needles.countIn(text) > 0) hits += 1;
+    if (needles.count(text).hits > 0) hits += 1;
   }
   return {
     count,

@@ -49,7 +49,7 @@ export async function correctStream(
   if (!table) return 0;
   return await inTransaction(pool, async (client) => {
     const epoch = await readEpoch(client);
-    await holdErased(client, scope);
+    await holdErased(client, [scope]);
     await findRows(client, table, true, "select null::uuid as record_key where false");
     const { rows } = await client.query<{ key: string }>("select record_key as key from found where not is_anothers");
     const keys = rows.map(({ key }) => key);
