@@ -8,6 +8,7 @@ import type { Project } from "./domain/project.ts";
 export type { ConnectorSpecs } from "./config/connector-config.ts";
 export type { Environment, Settings } from "./config/settings.ts";
 export { declareField } from "./config/declare-field.ts";
+export { TEMPORAL_FILES } from "./config/temporal-security.ts";
 export { flowScalar, flowYaml } from "./config/flow-yaml.ts";
 export { insertAfter, isBlock } from "./config/yaml-lines.ts";
 export { loadSqlTree } from "./config/sql-tree.ts";

@@ -14,6 +14,7 @@ import { destinations, destinationSpecs, sources, sourceSpecs } from "./connecto
 import { UserError } from "./domain/errors.ts";
 import { TASK_QUEUE } from "./domain/ids.ts";
 import { keyRingOf } from "./privacy/key-ring.ts";
+import { connectTemporal } from "./stack/temporal-connection.ts";
 import { keepMeasuring } from "./telemetry/metrics.ts";
 import { installRuntime } from "./telemetry/runtime.ts";
 import { startTracing, tracedBundle, TRACING_MODULES } from "./telemetry/tracing.ts";
@@ -50,7 +51,9 @@ const loadThisProject = () => loadProject(settings.projectDirectory, { connector
 const pools = openPools(settings.databaseUrl);
 const keys = keyRingOf(settings);
 const vault = await Vault.open(pools.loader, keys);
-const connection = await NativeConnection.connect({ address: settings.temporalAddress });
+const connection = await connectTemporal(settings.temporalAddress, settings.temporalSecurity, (options) =>
+  NativeConnection.connect(options),
+);
 const worker = await Worker.create({
   connection,
   namespace: settings.temporalNamespace,

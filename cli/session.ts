@@ -1,14 +1,15 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { Client, Connection } from "@temporalio/client";
 import type pg from "pg";
-import { loadProject, loadSettings, loadSqlTree, PACKAGE_DIRECTORY, type Settings } from "../config.ts";
+import { loadProject, loadSettings, loadSqlTree, PACKAGE_DIRECTORY, type Settings, TEMPORAL_FILES } from "../config.ts";
 import { destinationSpecs, sourceSpecs } from "../connectors/index.ts";
 import { UserError } from "../domain/errors.ts";
 import type { Project } from "../domain/project.ts";
 import { keyRingOf } from "../privacy/key-ring.ts";
 import { ownEnvironment } from "../stack/environment.ts";
 import { attachStack, type Stack } from "../stack/stack.ts";
+import { connectTemporal } from "../stack/temporal-connection.ts";
 import { refuseUnfinished } from "../warehouse/backup/unfinished.ts";
 import { createWarehouse, type WarehouseUrls } from "../warehouse/bootstrap.ts";
 import { dataConverter } from "../warehouse/data-converter.ts";
@@ -29,6 +30,10 @@ export const WORKER_ARGUMENTS = ["--max-semi-space-size=64", "--import", "tsx", 
 /** What of the settings a worker takes with it when it starts. */
 const WORKER_SETTINGS = [
   "TEMPORAL_NAMESPACE",
+  "TEMPORAL_TLS",
+  "TEMPORAL_TLS_SERVER_NAME",
+  "TEMPORAL_API_KEY",
+  ...TEMPORAL_FILES,
   "MIETTE_KEY_FOLDER",
   "MIETTE_KEY_GENERATIONS",
   "MIETTE_KMS_PROGRAM",
@@ -138,7 +143,9 @@ export async function withServers<T>(
     closers.push(() => activatorPool.end());
     const auditorPool = openPool(urls.owner, { max: 2, name: "auditor", role: "auditor" });
     closers.push(() => auditorPool.end());
-    const connection = await Connection.connect({ address: stack.temporalAddress });
+    const connection = await connectTemporal(stack.temporalAddress, settings.temporalSecurity, (options) =>
+      Connection.connect(options),
+    );
     closers.push(() => connection.close());
     const servers: Servers = {
       settings,
@@ -215,6 +222,11 @@ function namesRead(environment: Record<string, string>, names: Set<string>): Rec
   });
 }
 
+/** Paths are relative to the folder of this command, which is not the worker's. */
+function absolutePaths(environment: Record<string, string>, names: string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => (environment[name] ? [[name, resolve(environment[name])]] : [])));
+}
+
 async function startWorker(
   settings: Settings,
   stack: Stack,
@@ -229,9 +241,10 @@ async function startWorker(
     cwd: PACKAGE_DIRECTORY,
     env: {
       ...environment,
+      ...absolutePaths(environment, TEMPORAL_FILES),
       MIETTE_HOME: settings.home,
       MIETTE_PROJECT: settings.projectDirectory,
-      // Relative to the folder of this command, which is not the worker's.
+      // As the settings read them in the folder of this command.
       MIETTE_KEY_FOLDER: settings.keyFolder,
       MIETTE_KMS_PROGRAM: settings.kmsProgram ?? "",
       MIETTE_WORKFLOW_BUNDLE: settings.workflowBundle ?? "",

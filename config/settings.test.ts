@@ -21,6 +21,7 @@ describe("settings", () => {
       analystDatabaseUrl: null,
       temporalAddress: null,
       temporalNamespace: "default",
+      temporalSecurity: { tls: false },
       logLevel: "info",
       metricsAddress: null,
       tracesEndpoint: null,

@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { UserError, UserErrors } from "../domain/errors.ts";
 import { readVariable } from "./secret-files.ts";
+import { readTemporalSecurity, type TemporalSecurity } from "./temporal-security.ts";
 
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
@@ -24,6 +25,8 @@ export interface Settings {
   /** `host:port` of a Temporal cluster that replaces the embedded server; null: embedded. */
   temporalAddress: string | null;
   temporalNamespace: string;
+  /** TLS and API key of that cluster; the embedded server is spoken to in clear. */
+  temporalSecurity: TemporalSecurity;
   logLevel: (typeof LOG_LEVELS)[number];
   /** Absolute path of the folder with a file per generation of the keys that wrap all others. */
   keyFolder: string;
@@ -64,15 +67,16 @@ export function readSettings(env: Environment, packageDirectory: string): Settin
     if (value === null) errors.push(new UserError(`must be ${expected}.`, { key: name }));
     return value ?? fallback;
   };
-  const variable = (name: string): string | undefined => {
+  const attempt = <T>(work: () => T): T | undefined => {
     try {
-      return readVariable(env, name);
+      return work();
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       errors.push(error);
       return undefined;
     }
   };
+  const variable = (name: string): string | undefined => attempt(() => readVariable(env, name));
   const ports = new Map<number, string>();
   const port = (name: string, fallback: number): number => {
     const value = read(name, fallback, parsePort, "a port, a whole number from 1 to 65535");
@@ -113,6 +117,7 @@ export function readSettings(env: Environment, packageDirectory: string): Settin
       "a host and a port, as in temporal.internal:7233",
     ),
     temporalNamespace: env.TEMPORAL_NAMESPACE || "default",
+    temporalSecurity: attempt(() => readTemporalSecurity(env)) ?? { tls: false },
     logLevel: read<Settings["logLevel"]>("MIETTE_LOG_LEVEL", "info", parseLogLevel, `one of ${LOG_LEVELS.join(", ")}`),
     keyFolder: resolve(env.MIETTE_KEY_FOLDER || join(home, "keys")),
     keyGenerations: read<Settings["keyGenerations"]>(

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { Client, Connection } from "@temporalio/client";
 import { loadSettings } from "../config.ts";
 import { TASK_QUEUE } from "../domain/ids.ts";
+import { connectTemporal } from "../stack/temporal-connection.ts";
 
 /**
  * The health check of a worker's container: ends with 0 if Temporal has heard of a worker of this host within the last
@@ -10,9 +11,9 @@ import { TASK_QUEUE } from "../domain/ids.ts";
 const WITHIN_MS = 60_000;
 const ACTIVITIES = 2;
 
-const { temporalAddress, temporalNamespace } = loadSettings();
+const { temporalAddress, temporalNamespace, temporalSecurity } = loadSettings();
 if (temporalAddress === null) throw new Error("TEMPORAL_ADDRESS is not set");
-const connection = await Connection.connect({ address: temporalAddress, connectTimeout: 10_000 });
+const connection = await connectTemporal(temporalAddress, temporalSecurity, (options) => Connection.connect(options));
 try {
   const { pollers } = await new Client({ connection }).workflowService.describeTaskQueue({
     namespace: temporalNamespace,

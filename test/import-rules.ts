@@ -30,7 +30,7 @@ const RULES: Record<string, Rule> = {
   telemetry: { values: ["domain", "warehouse"] },
   "worker.ts": { values: ["*"] },
   "bundle.ts": { values: ["config.ts", "warehouse/data-converter.ts", "telemetry/tracing.ts"] },
-  deploy: { values: ["config.ts", "domain"] },
+  deploy: { values: ["config.ts", "domain", "stack/temporal-connection.ts"] },
   demo: { values: ["*"] },
   bench: { values: ["*"] },
 };

@@ -208,4 +208,4 @@ test("builds of what has changed end in the mart of a full build, and a further 
     }),
     { numRuns: process.env["MIETTE_TEST_LONG"] ? 200 : 3, endOnFailure: true, examples: [LEFT_BEHIND] },
   );
-}, 1_800_000);
+}, 7_200_000);
