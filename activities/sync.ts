@@ -38,10 +38,11 @@ export async function syncUnit(
 ): Promise<StreamReport[]> {
   const { pool, vault, log } = dependencies;
   const context = Context.current();
-  let sync: Sync | undefined;
+  let begun: Sync | undefined;
   try {
     const { project, connector, streams, plans } = await openUnit(dependencies, input);
-    sync = await begin(dependencies, input, connector, plans);
+    const sync = await begin(dependencies, input, connector, plans);
+    begun = sync;
     const report = new ProgressReport(input, sync);
     const counter = new RowCounter(context.metricMeter, input.source, sync.counts);
     const windowField = streams[0]?.window;
@@ -67,7 +68,7 @@ export async function syncUnit(
     throw failure;
   } finally {
     // Pages stay where a later one fails; an attempt before may have died between its pages and this.
-    if (sync && (sync.signals > 0 || (context.info.attempt > 1 && hasSignals(sync.plans.values())))) {
+    if (begun && (begun.signals > 0 || (context.info.attempt > 1 && hasSignals(begun.plans.values())))) {
       await revokeDeliveriesSoon(ledger);
     }
   }
