@@ -25,6 +25,7 @@ export const CHANNEL_MODELS = [
   "core.own_hosts",
   "core.ad_spend_sources",
   "core.traffic_sources",
+  "mart.fct_ad_spend",
   "mart.dim_channels",
   "mart.dim_campaigns",
   "mart.fct_sessions",
@@ -42,8 +43,11 @@ export const CHANNEL_INPUTS = `
   );
   create table core.record_owners (record_key uuid primary key, customer_id uuid);
   create table core.restricted_records (record_key uuid primary key);
-  create table core.ad_spend (record_key uuid, spent_on date, platform text, campaign text, utm_source text, utm_medium text);
+  create table core.ad_spend (
+    record_key uuid, source text, spent_on date, platform text, campaign text, utm_source text, utm_medium text, amount numeric,
+    currency text, impressions bigint, clicks bigint
+  );
+  create table core.daily_rates (currency text, valid_on date, rate numeric);
   create table core.kept_credit (order_id uuid, touchpoint_id uuid, model text, customer_id uuid, channel text, campaign_id uuid, share numeric,
     amount numeric, order_amount numeric);
-  create table mart.fct_ad_spend (ad_spend_id uuid, spent_on date, amount numeric);
   create table mart.fct_orders (order_id uuid primary key, customer_id uuid, ordered_at timestamptz, order_date date, amount numeric)`;

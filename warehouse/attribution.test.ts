@@ -21,19 +21,15 @@ beforeAll(async () => {
     create table mart.fct_orders (order_id uuid primary key, customer_id uuid, ordered_at timestamptz, order_date date, amount numeric);
     create table mart.fct_touchpoints (touchpoint_id uuid, customer_id uuid, touched_at timestamptz, channel text, campaign_id uuid);
     create table mart.fct_sessions (session_date date, channel text);
-    create table mart.fct_ad_spend (ad_spend_id uuid, spent_on date, amount numeric);
+    create table mart.fct_ad_spend (spent_on date, channel text, amount numeric);
     create table core.kept_credit (order_id uuid, touchpoint_id uuid, model text, customer_id uuid, channel text, campaign_id uuid,
-      share numeric, amount numeric, order_amount numeric);
-    create table core.ad_spend_sources (ad_spend_id uuid, traffic_source_id uuid);
-    create table core.traffic_sources (traffic_source_id uuid, channel text)`);
+      share numeric, amount numeric, order_amount numeric)`);
   const files = await loadSqlTree(`${PACKAGE_DIRECTORY}/sql`, "/nonexistent");
   check = files.find(({ path }) => path === "checks/credit_adds_up.sql")!.text;
 });
 afterAll(() => database.drop());
 beforeEach(async () => {
-  await database.pool.query(
-    "truncate mart.fct_orders, mart.fct_touchpoints, mart.fct_sessions, mart.fct_ad_spend, core.ad_spend_sources, core.traffic_sources",
-  );
+  await database.pool.query("truncate mart.fct_orders, mart.fct_touchpoints, mart.fct_sessions, mart.fct_ad_spend");
 });
 
 /** A path of touchpoints, each so many days before the order, of which the order is `n`'s. */
@@ -243,9 +239,7 @@ test("channel performance holds every session, order and cent of spend once in e
   ]);
   await database.pool.query(`
     insert into mart.fct_sessions values ('2026-03-28', 'Paid Social'), ('2026-03-31', 'Email');
-    insert into core.traffic_sources values ('${uuid(1)}', 'Paid Social');
-    insert into core.ad_spend_sources values ('${uuid(2)}', '${uuid(1)}'), ('${uuid(3)}', '${uuid(1)}');
-    insert into mart.fct_ad_spend values ('${uuid(2)}', '2026-03-31', 12), ('${uuid(3)}', '2026-03-30', 5)`);
+    insert into mart.fct_ad_spend values ('2026-03-31', 'Paid Social', 12), ('2026-03-30', 'Paid Social', 5)`);
   await makeModels(database.pool, ["mart.fct_attribution", "mart.channel_performance"]);
   expect(
     await rows(

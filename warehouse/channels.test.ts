@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 beforeEach(async () => {
-  await database.pool.query("truncate core.events, core.ad_spend, mart.fct_ad_spend");
+  await database.pool.query("truncate core.events, core.ad_spend");
 });
 
 interface Arrival {
@@ -231,11 +231,10 @@ describe("spending on advertising", () => {
       ["radio", null, null, null],
     ];
     await database.pool.query(
-      `with spend as (
-         select gen_random_uuid() as id, s.* from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
-           as s (platform, utm_source, utm_medium, campaign, n)
-       ), rows as (insert into mart.fct_ad_spend select id, date '2026-01-01' + n::int, 10 from spend)
-       insert into core.ad_spend select id, date '2026-01-01' + n::int, platform, campaign, utm_source, utm_medium from spend`,
+      `insert into core.ad_spend
+       select gen_random_uuid(), 'ads', date '2026-01-01' + n::int, platform, campaign, utm_source, utm_medium, 10, ops.currency()
+       from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
+         as s (platform, utm_source, utm_medium, campaign, n)`,
       [0, 1, 2, 3].map((column) => spend.map((row) => row[column])),
     );
     await makeModels(database.pool, CHANNEL_MODELS);

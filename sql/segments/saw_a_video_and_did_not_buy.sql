@@ -3,7 +3,7 @@
 with videos as (
     select customer_id, max(occurred_at) as last_watched_at
     from mart.fct_events
-    where name ~* 'video' and occurred_at >= (select ops.as_of()) - interval '90 days'
+    where occurred_at >= (select ops.as_of()) - interval '90 days' and name ~* 'video'
     group by customer_id
 ),
 orders as (

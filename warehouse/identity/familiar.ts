@@ -54,7 +54,7 @@ export async function findFamiliar(context: ChangeContext, contracts: readonly C
        group by weaker.record_key, stronger.token
      )
      insert into ${FAMILIAR} select record_key, customer_id from known
-     where carried = 1 or exists (select from tied where tied.record_key = known.record_key and ties = carried - 1)`,
+     where carried = 1 or (record_key, carried - 1) in (select record_key, ties from tied)`,
   );
   await client.query(`drop table ${CARRIED}; analyze ${FAMILIAR}`);
 }

@@ -42,11 +42,12 @@ export async function addOwnersOfChanges(
       [owned.map(({ record_key }) => record_key)],
     );
   }
+  const within = referencesOf(contracts, `where record_key in (select record_key from ${records})`)!;
   // An order that is not touched has the owner it had.
   const parents = `(select record_key, customer_id from ${owners} union all select record_key, customer_id from ${before} as former
-    where not exists (select from ${records} as touched where touched.record_key = former.record_key))`;
-  const within = `where record_key in (select record_key from ${records})`;
-  return await inherit(client, owners, referencesOf(contracts, within)!, parents);
+    where record_key in (select order_record_key from (${within}) as record)
+      and not exists (select from ${records} as touched where touched.record_key = former.record_key))`;
+  return await inherit(client, owners, within, parents);
 }
 
 function referencesOf(contracts: readonly ContractColumns[], where: string): string | null {

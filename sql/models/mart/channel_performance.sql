@@ -23,11 +23,9 @@ credits as (
     group by order_date, channel, model
 ),
 spending as (
-    select spend.spent_on as date, sources.channel, sum(spend.amount) as spend
-    from mart.fct_ad_spend as spend
-    join core.ad_spend_sources as clicks on clicks.ad_spend_id = spend.ad_spend_id
-    join core.traffic_sources as sources on sources.traffic_source_id = clicks.traffic_source_id
-    group by spend.spent_on, sources.channel
+    select spent_on as date, channel, sum(amount) as spend
+    from mart.fct_ad_spend
+    group by spent_on, channel
 ),
 days as (
     select date, channel from visits

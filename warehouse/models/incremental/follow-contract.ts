@@ -111,6 +111,6 @@ export async function followContract(run: Run, step: ContractStep): Promise<Repl
     await explainNull(client, run.reading, step, error);
     throw statementError(error, { file: step.members.map((member) => member.file).join(", ") });
   }
-  await client.query(`analyze ${built}; reset role`);
+  await client.query(`analyze ${built} (record_key); reset role`);
   return { condition: "t.record_key = any ($1::uuid[])", values: [changed] };
 }

@@ -8,6 +8,7 @@ import { statementError } from "../sql-errors.ts";
 import type { Statement } from "../syntax.ts";
 import type { Replaced } from "./apply.ts";
 import { changedValues, isTouched, joinValues, type Values } from "./changes.ts";
+import { groupByKey, type Group } from "./by-key.ts";
 import { Parameters } from "./condition.ts";
 import { namesRead } from "./read-columns.ts";
 import { isPlainJoin, restrict } from "./restrict.ts";
@@ -17,12 +18,6 @@ import { changesOf, type Run } from "./run.ts";
 const MOST = 0.25;
 /** Tables up to this many rows are not worth the question. */
 const FEW = 2000;
-
-/** Values that rows may have changed for, by the columns of the model that hold them. */
-interface Group {
-  columns: readonly string[];
-  values: Values;
-}
 
 /** A select that follows inputs: a model's, or a check's. */
 export interface Follower {
@@ -44,7 +39,7 @@ export async function findTouched(
   rows: number,
 ): Promise<Group[] | null> {
   const names = namesRead(statement);
-  const groups = new Map<string, { columns: readonly string[]; lists: Values[] }>();
+  const groups = new Map<string, Omit<Group, "values"> & { lists: Values[] }>();
   for (const relation of new Set(readings.map((reading) => reading.relation))) {
     const changes = changesOf(run, relation);
     if (!changes) continue;
@@ -58,11 +53,11 @@ export async function findTouched(
       if (values.hasNull && !follow.columns.every((name) => required.includes(name))) return null;
       if (!values.count) continue;
       const key = follow.columns.join();
-      const group = groups.get(key) ?? { columns: follow.columns, lists: [] };
-      groups.set(key, { ...group, lists: [...group.lists, values] });
+      const group = groups.get(key) ?? { columns: follow.columns, relations: [], lists: [] };
+      groups.set(key, { ...group, relations: [...group.relations, relation], lists: [...group.lists, values] });
     }
   }
-  const found = [...groups.values()].map(({ columns, lists }) => ({ columns, values: joinValues(lists) }));
+  const found = [...groups.values()].map(({ lists, ...group }) => ({ ...group, values: joinValues(lists) }));
   if (found.some(({ values }) => values.count > Math.max(FEW, rows * MOST))) return null;
   return found.length > 1 && !isPlainJoin(statement.select) ? null : found;
 }
@@ -98,8 +93,9 @@ export function selectTouched(
 }
 
 /** Fills the build table of a model with the rows that may have changed; returns which rows they take the place of. */
-export async function followModel(run: Run, step: SqlStep, groups: readonly Group[]): Promise<Replaced> {
+export async function followModel(run: Run, step: SqlStep, touched: readonly Group[]): Promise<Replaced> {
   const { client } = run;
+  const groups = await groupByKey(run, step.model, touched);
   const { spec, statement, readings } = step.model;
   const shape = run.published.get(spec.name)!;
   const typeOf = (name: string) => shape.columns.find((column) => column.name === name)!.type;
@@ -115,7 +111,7 @@ export async function followModel(run: Run, step: SqlStep, groups: readonly Grou
   } catch (error) {
     throw statementError(error, { file: step.file });
   }
-  await client.query(`analyze ${built}; reset role`);
+  await client.query(`analyze ${built} (${spec.key.map((name) => quoteName(name)).join(", ")}); reset role`);
   const replaced = new Parameters();
   const condition = groups.map(({ columns: own, values }) => replaced.among("t", own, typeOf, values)).join(" or ");
   return { condition: `(${condition})`, values: replaced.values };

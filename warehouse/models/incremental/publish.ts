@@ -28,7 +28,7 @@ import { changesOf, isUnknown, openChanges, type Run } from "./run.ts";
  */
 export async function publishIncrement(client: ClientBase, graph: Graph, build: Build): Promise<PublishResult> {
   await client.query(`set local search_path = pg_catalog; set local jit = off; set local work_mem = '64MB';
-    set local client_connection_check_interval = '2s'`);
+    set local seq_page_cost = 0.2; set local random_page_cost = 0.2; set local client_connection_check_interval = '2s'`);
   const run: Run = {
     client,
     graph,
