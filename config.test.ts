@@ -51,6 +51,8 @@ notify: { webhook: "\${HOOK}" }
       name: "electronics-shop",
       directory: root(),
       destinations: [],
+      retention: [],
+      holds: [],
       currency: "EUR",
       timeZone: "Europe/Paris",
       defaultCountry: "FR",

@@ -99,7 +99,7 @@ export function erasureActivities(dependencies: Dependencies) {
         moveRequest(client, requestId, ["received", "verified", "planned", "approved"], "cancelled", actor),
       );
       const { state } = await readRequest(pool, requestId);
-      if (state === "cancelled") await forgetSubject(pool, vault, requestId);
+      if (state === "cancelled" || state === "refused") await forgetSubject(pool, vault, requestId);
       return state;
     },
     /** Milliseconds in which who asks has to show who they are; null: they need not. */

@@ -21,6 +21,7 @@ import { identityActivities } from "./identity.ts";
 import { keyActivities } from "./keys.ts";
 import { planSync } from "./plan-sync.ts";
 import { requestActivities } from "./requests.ts";
+import { retentionActivities } from "./retention.ts";
 import { acceptField, reprocessStream } from "./reprocess.ts";
 import { finishShares, syncUnit } from "./sync.ts";
 import * as build from "./build.ts";
@@ -65,6 +66,7 @@ export function createActivities({ pools, ...shared }: SharedDependencies) {
     ...destinationActivities({ ...shared, pool: pools.activator }, privacy),
     ...controllerActivities(privacy),
     ...requestActivities(privacy),
+    ...retentionActivities(privacy),
   };
 }
 

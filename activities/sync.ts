@@ -12,6 +12,7 @@ import { landPages } from "../warehouse/landing/land.ts";
 import { planStream, type StreamPlan } from "../warehouse/landing/plan.ts";
 import { joinShares } from "../warehouse/landing/shares.ts";
 import { beginSync, failSync, type Sync } from "../warehouse/landing/sync.ts";
+import type { Retention } from "../warehouse/retention/collect.ts";
 import { graphOf } from "./build.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { toFailure } from "./failures.ts";
@@ -19,6 +20,7 @@ import { RowCounter } from "./row-counter.ts";
 import { asReadStream, findSource } from "./plan-sync.ts";
 import { reprocess } from "./reprocess.ts";
 import { revokeDeliveriesSoon } from "./revocations.ts";
+import { retentionOf } from "./retention.ts";
 
 /** Two pages are held at a time: one landing, one being read. */
 const PAGE_SIZE = 10_000;
@@ -141,9 +143,12 @@ async function begin(
   plans: StreamPlan[],
 ): Promise<Sync> {
   const { pool, vault } = dependencies;
-  let facts: ReturnType<Sync["facts"]> | undefined;
+  let retention: Promise<Retention> | undefined;
+  const load = (): Promise<Retention> => (retention ??= retentionOf(dependencies));
+  const { retention: rules } = await dependencies.loadProject();
   return await beginSync(pool, vault, {
-    facts: () => (facts ??= loadFacts(dependencies)),
+    facts: async () => (await load()).facts,
+    ...(rules.length > 0 && { rules: async () => (await load()).rules }),
     id: input.syncId,
     kind: input.kind,
     source: input.source,

@@ -183,6 +183,12 @@ const MODULES: Module[] = [
     },
   },
   {
+    load: async () => (await import("./retention.ts")).registerRetention,
+    commands: {
+      retention: "what is past its age: show it, take it out, list what was",
+    },
+  },
+  {
     load: async () => (await import("./breach.ts")).registerBreach,
     commands: {
       breach: "whom a leak touches: a batch, a recipient, the keys of a generation",

@@ -10,12 +10,12 @@ export function registerReceipt(program: Command): void {
   receipt
     .command("show")
     .description("the receipts of a request, or of all, as lines of JSON that receipt verify reads")
-    .argument("[request]", "its id; absent: all requests")
+    .argument("[id]", "of a request, or of a run of retention; absent: all")
     .action(async (requestId: string | undefined, _options: unknown, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
-        if (requestId !== undefined) await readRequest(session.auditorPool, requestId);
-        for (const each of await readReceipts(session.auditorPool, requestId ?? null))
-          console.log(JSON.stringify(each));
+        const receipts = await readReceipts(session.auditorPool, requestId ?? null);
+        if (requestId !== undefined && receipts.length === 0) await readRequest(session.auditorPool, requestId);
+        for (const each of receipts) console.log(JSON.stringify(each));
       });
     });
   receipt
@@ -27,9 +27,10 @@ export function registerReceipt(program: Command): void {
       const checked = verifyReceipts(parseReceipts(await read(file), file), key);
       if (command.optsWithGlobals<GlobalOptions>().json) return console.log(JSON.stringify(checked));
       for (const { statement, fingerprint } of checked) {
-        const { receipt: number, request, occasion, outcome, issued_at: at } = statement;
+        const { receipt: number, request, run, occasion, outcome, issued_at: at } = statement;
+        const subject = typeof request === "string" ? `request ${request}` : `run ${String(run)}`;
         console.log(
-          `receipt ${String(number)} of request ${String(request)}: ${String(occasion)}, ${String(outcome)}, ${String(at)}, signed by ${fingerprint}`,
+          `receipt ${String(number)} of ${subject}: ${String(occasion)}, ${String(outcome)}, ${String(at)}, signed by ${fingerprint}`,
         );
       }
     });

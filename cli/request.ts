@@ -12,6 +12,7 @@ import { registerAccess } from "./request-access.ts";
 import { registerCorrection } from "./request-correct.ts";
 import { registerChoices } from "./request-choice.ts";
 import { registerIdentityCheck } from "./request-identity.ts";
+import { registerRefusal } from "./request-refuse.ts";
 import { readNames, withSubject, type SubjectOptions } from "./request-subject.ts";
 import { withSession, type GlobalOptions, type Session } from "./session.ts";
 import { runWorkflow } from "./workflow.ts";
@@ -78,6 +79,7 @@ export function registerRequest(program: Command): void {
   registerCorrection(request);
   registerChoices(request);
   registerIdentityCheck(request);
+  registerRefusal(request);
   request
     .command("approve")
     .description("carry out a request as its plan says")

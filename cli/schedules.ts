@@ -1,13 +1,19 @@
 import { ScheduleOverlapPolicy, type Client, type ScheduleOptions, type ScheduleSummary } from "@temporalio/client";
 import type { Command } from "commander";
 import { UserError } from "../domain/errors.ts";
-import { HEALTH_WORKFLOW_ID, REVOKE_DELIVERIES, syncWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
+import {
+  HEALTH_WORKFLOW_ID,
+  RETENTION_WORKFLOW_ID,
+  REVOKE_DELIVERIES,
+  syncWorkflowId,
+  TASK_QUEUE,
+} from "../domain/ids.ts";
 import type { Project, Schedule } from "../domain/project.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
 
 /** The schedules beside those of sources. */
-const OWN: ReadonlySet<string> = new Set([HEALTH_WORKFLOW_ID, REVOKE_DELIVERIES.workflowId]);
+const OWN: ReadonlySet<string> = new Set([HEALTH_WORKFLOW_ID, RETENTION_WORKFLOW_ID, REVOKE_DELIVERIES.workflowId]);
 
 export interface AppliedSchedules {
   created: string[];
@@ -27,6 +33,7 @@ export async function applySchedules(client: Client, project: Project): Promise<
   const { freshness, notify } = project;
   if (freshness.length > 0 || notify.webhook || notify.smtp) wanted.set(HEALTH_WORKFLOW_ID, healthSchedule());
   if (project.destinations.length > 0) wanted.set(REVOKE_DELIVERIES.workflowId, revocationsSchedule(project));
+  wanted.set(RETENTION_WORKFLOW_ID, retentionSchedule(project));
   for (const [scheduleId, options] of wanted) {
     if (existing.has(scheduleId)) {
       // What an operator did by hand, a pause and its note, stays.
@@ -100,6 +107,23 @@ function revocationsSchedule({ timeZone }: Project): ScheduleOptions {
       staticSummary,
     },
   };
+}
+
+/** Once a night: periods are days and months. */
+function retentionSchedule(project: Project): ScheduleOptions {
+  return {
+    scheduleId: RETENTION_WORKFLOW_ID,
+    spec: { cronExpressions: ["30 3 * * *"], timezone: project.timeZone, jitter: "10m" },
+    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: "1d" },
+    action: {
+      type: "startWorkflow",
+      workflowType: "applyRetention",
+      workflowId: RETENTION_WORKFLOW_ID,
+      taskQueue: TASK_QUEUE,
+      args: [{ actor: "schedule" }],
+      staticSummary: "what is past its age",
+    },
+  } as unknown as ScheduleOptions<never>;
 }
 
 async function listOwn(client: Client): Promise<ScheduleSummary[]> {

@@ -103,7 +103,41 @@ colour: red
       "miette.yaml:25 goals[0].target: must be a number, as in 0.35, not a text.",
       'miette.yaml:25 goals[0].by: "tomorrow" must be a day, as in 2027-03-31.',
       "miette.yaml:26 notify.webhook: the value must be an http or https URL, as in ${ALERT_WEBHOOK}.",
-      'miette.yaml:27 colour: unknown key "colour"; known here are name, currency, time_zone, default_country, age_of_consent, sources, identity, goals, destinations, notify.',
+      'miette.yaml:27 colour: unknown key "colour"; known here are name, currency, time_zone, default_country, age_of_consent, sources, identity, goals, destinations, retention, holds, notify.',
+    ]);
+  });
+
+  it("is told of rules of how long records are kept", async () => {
+    await put("schemas/c.yaml", CUSTOMERS);
+    const streams = "streams: { customers: { key: [id], schema: schemas/c.yaml } }";
+    const sources = `sources:\n  shop: { connector: csv, config: { path: a.csv }, ${streams} }\n`;
+    await put(
+      "miette.yaml",
+      `${HEAD}${sources}retention:
+  - { category: shop.customers, keep: two years }
+holds:
+  - { category: shop.customers, purpose: Tax!, keep: 10 years, law: "" }
+`,
+    );
+    expect(await errors()).toEqual([
+      'miette.yaml:7 retention[0].keep: "two years" must be a number of days, months or years, as in 25 months.',
+      'miette.yaml:9 holds[0].purpose: "Tax!" must be made of lower-case letters, digits and underscores, as in tax.',
+      "miette.yaml:9 holds[0].law: must not be empty, as in AO § 147(3).",
+    ]);
+    await put(
+      "miette.yaml",
+      `${HEAD}${sources}retention:
+  - { category: shop.custmers, keep: 2 years }
+  - { category: shop.customers, keep: 2 years, from: created_at }
+  - { category: shop.customers, keep: 2 years, from: email }
+  - { category: quarantine, keep: 30 days, from: created_at }
+`,
+    );
+    expect(await errors()).toEqual([
+      'miette.yaml:7 retention[0].category: is no stream of this project; did you mean "shop.customers"?',
+      'miette.yaml:9 retention[2].category: "shop.customers" has two rules; keep the one that counts.',
+      "miette.yaml:9 retention[2].from: is no open field of format date or date-time in shop.customers; there are created_at, updated_at.",
+      "miette.yaml:10 retention[3]: quarantine age by themselves and are deleted; leave from and then out.",
     ]);
   });
 

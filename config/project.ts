@@ -10,6 +10,7 @@ import { readFreshness } from "./freshness.ts";
 import { type GoalBlock, readGoals } from "./goals.ts";
 import { type IdentifierBlock, identityRules } from "./identity.ts";
 import { type NotifyBlock, readNotify } from "./notify.ts";
+import { type HoldBlock, readHolds, readRetention, type RetentionBlock } from "./retention.ts";
 import type { Environment } from "./settings.ts";
 import { ConnectorConfigs, type ConnectorSpecs } from "./connector-config.ts";
 import { readSources, type SourceBlock } from "./sources.ts";
@@ -30,6 +31,8 @@ interface ProjectBlock {
   goals?: GoalBlock[];
   notify?: NotifyBlock;
   destinations?: Record<string, DestinationBlock>;
+  retention?: RetentionBlock[];
+  holds?: HoldBlock[];
 }
 
 let validateProject: ValidateFunction | undefined;
@@ -74,6 +77,8 @@ export async function readProject(
     new ConnectorConfigs(destinationSpecs),
     findings,
   );
+  const retention = findings.isSound(["retention"]) ? readRetention(block.retention ?? [], sources, findings) : [];
+  const holds = findings.isSound(["holds"]) ? readHolds(block.holds ?? [], sources, findings) : [];
   findings.throwIfAny();
 
   const {
@@ -97,6 +102,8 @@ export async function readProject(
     freshness,
     notify,
     destinations,
+    retention,
+    holds,
   };
 }
 

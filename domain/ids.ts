@@ -34,6 +34,9 @@ export function deliveryWorkflowId(destination: string, segment: string): string
   return `deliver:${destination}:${segment}`;
 }
 
+/** The workflow id of retention, and the id of its schedule. */
+export const RETENTION_WORKFLOW_ID = "retention";
+
 /** Carries out what is approved: one at a time. */
 export const ERASURE_WORKFLOW_ID = "erasures";
 

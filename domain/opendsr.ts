@@ -1,5 +1,6 @@
 /** The words of OpenDSR 2.0, by which controllers hand requests over. Pure; safe in workflows. */
-import type { RequestKind, RequestState, RequestSummary } from "./requests.ts";
+import { refusalOf } from "./refusals.ts";
+import type { RequestKind, RequestState, RequestSummary, RequestTerms } from "./requests.ts";
 
 export const OPENDSR_VERSION = "2.0";
 
@@ -27,8 +28,9 @@ function openDsrStatus(state: RequestState): OpenDsrStatus {
   return "in_progress";
 }
 
-/** What `GET /requests/ID` and callbacks say. */
-export function statusBody(request: RequestSummary): Record<string, unknown> {
+/** What `GET /requests/ID` and callbacks say; of a refusal also why, and where the person may complain. */
+export function statusBody(request: RequestSummary & { terms: RequestTerms }): Record<string, unknown> {
+  const { refusal } = request.terms;
   return {
     api_version: OPENDSR_VERSION,
     controller_id: "api",
@@ -36,6 +38,7 @@ export function statusBody(request: RequestSummary): Record<string, unknown> {
     request_status: openDsrStatus(request.state),
     expected_completion_time: isoTime(request.dueAt),
     received_time: isoTime(request.receivedAt),
+    ...(refusal && { extensions: { miette: { refusal: refusalOf(refusal, request.jurisdiction) } } }),
   };
 }
 

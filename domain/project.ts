@@ -1,4 +1,5 @@
 import type { Place } from "./errors.ts";
+import type { HoldRule, RetentionRule } from "./retention.ts";
 import type { Json, Stream } from "./streams.ts";
 import type { SurvivorshipRule } from "./survivorship.ts";
 
@@ -23,6 +24,10 @@ export interface Project {
   freshness: FreshnessRule[];
   notify: Notify;
   destinations: DestinationDeclaration[];
+  /** How long records are kept. */
+  retention: RetentionRule[];
+  /** What laws ask to be kept. */
+  holds: HoldRule[];
 }
 
 export interface SourceDeclaration {

@@ -1,4 +1,5 @@
 /** The words of people's requests about their data. Pure; safe in workflows. */
+import type { RefusalReason } from "./refusals.ts";
 
 export const REQUEST_KINDS = [
   "access",
@@ -37,6 +38,8 @@ export interface RequestTerms {
   expiresAt?: string;
   /** correction: `source.stream.field` of the values to correct. */
   fields?: string[];
+  /** Why it was refused. */
+  refusal?: RefusalReason;
 }
 
 /** How somebody has shown that they are who they say. */

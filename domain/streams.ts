@@ -122,3 +122,9 @@ export interface Stream {
 export function rawTableName(source: string, stream: string): string {
   return `${source}__${stream}`;
 }
+
+/** Whether a field is open and holds a day or a time. */
+export function isMoment({ schema }: Pick<Stream, "schema">, name: string): boolean {
+  const field = Object.hasOwn(schema.properties, name) ? schema.properties[name] : undefined;
+  return field !== undefined && !field.personal && (field.format === "date" || field.format === "date-time");
+}

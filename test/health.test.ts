@@ -186,7 +186,7 @@ test("a run that fails tells which source failed, once the others have landed", 
 
 test("the check of health is scheduled where there is somebody to tell", async () => {
   const project = await pipeline.project();
-  expect(await applySchedules(pipeline.client, project)).toMatchObject({ created: ["health"] });
+  expect(await applySchedules(pipeline.client, project)).toMatchObject({ created: ["health", "retention"] });
   const quiet = { ...project, freshness: [], notify: { webhook: null, smtp: null } };
   await expect
     .poll(() => applySchedules(pipeline.client, quiet), { timeout: 20_000, interval: 1_000 })

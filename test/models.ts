@@ -50,4 +50,5 @@ export const CHANNEL_INPUTS = `
   create table core.daily_rates (currency text, valid_on date, rate numeric);
   create table core.kept_credit (order_id uuid, touchpoint_id uuid, model text, customer_id uuid, channel text, campaign_id uuid, share numeric,
     amount numeric, order_amount numeric);
+  create table core.kept_campaigns (campaign_id uuid, source text, medium text, campaign text, channel text);
   create table mart.fct_orders (order_id uuid primary key, customer_id uuid, ordered_at timestamptz, order_date date, amount numeric)`;

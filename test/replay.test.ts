@@ -20,6 +20,7 @@ import {
   recheckWorkflowId,
   REVOKE_DELIVERIES,
   REKEY_WORKFLOW_ID,
+  RETENTION_WORKFLOW_ID,
   schemaWorkflowId,
   TASK_QUEUE,
 } from "../domain/ids.ts";
@@ -202,6 +203,12 @@ properties:
       });
       return { requestId, workflowId: workflow.workflowId };
     };
+    await pipeline.client.workflow.execute("applyRetention", {
+      workflowId: RETENTION_WORKFLOW_ID,
+      taskQueue: TASK_QUEUE,
+      args: [{ actor: "os:operator" }],
+    });
+    await record("apply-retention", RETENTION_WORKFLOW_ID);
     await record("apply-choice", (await carriedOut("objection")).workflowId);
     const correction = await carriedOut("correction", { "people.people.age": "41" });
     await record("correct-subject", correction.workflowId);

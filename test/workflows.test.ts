@@ -117,7 +117,7 @@ test("a run is found in the UI by what it does, and tells stream, pages and rows
 test("schedules apply creates what miette.yaml names, keeps an operator's pause, and deletes what is gone", async () => {
   const project = await pipeline.project();
   expect(await applySchedules(pipeline.client, project)).toEqual({
-    created: ["sync:people", "sync:absent"],
+    created: ["sync:people", "sync:absent", "retention"],
     updated: [],
     deleted: [],
   });
@@ -130,7 +130,7 @@ test("schedules apply creates what miette.yaml names, keeps an operator's pause,
   };
   await expect
     .poll(() => applySchedules(pipeline.client, onlyPeople), { timeout: 20_000, interval: 1_000 })
-    .toMatchObject({ updated: ["sync:people"] });
+    .toMatchObject({ updated: ["sync:people", "retention"] });
   const { spec, state, policies } = await pipeline.client.schedule.getHandle("sync:people").describe();
   expect(spec.intervals).toMatchObject([{ every: 3_600_000 }]);
   expect(state).toMatchObject({ paused: true, note: "vendor is down" });

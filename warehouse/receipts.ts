@@ -21,16 +21,20 @@ export interface Receipt {
 const PKCS8 = Buffer.from("302e020100300506032b657004220420", "hex");
 const SPKI_LENGTH = 12;
 
+/** What a receipt is about: a request, by its id, or a run of retention. */
+type Subject = string | { runId: string };
+
 /**
- * Signs what a request has come to, and chains it to the receipt before, in one transaction.
+ * Signs what a request, or a run of retention, has come to, and chains it to the receipt before, in one transaction.
  * @returns the receipt's number
  */
 export async function issueReceipt(
   pool: pg.Pool,
   vault: Vault,
-  requestId: string,
+  subject: Subject,
   statement: ReceiptBody,
 ): Promise<number> {
+  const [requestId, runId] = idsOf(subject);
   const { key, version } = await signingKey(pool, vault);
   return await inTransaction(pool, async (client) => {
     await client.query("select pg_advisory_xact_lock(hashtext('miette receipts'))");
@@ -42,7 +46,7 @@ export async function issueReceipt(
     const body = JSON.stringify({
       format: "miette receipt 1",
       receipt: seq,
-      request: requestId,
+      ...(requestId === null ? { run: runId } : { request: requestId }),
       issued_at: new Date().toISOString(),
       ...statement,
       previous: previous?.toString("hex") ?? null,
@@ -51,8 +55,8 @@ export async function issueReceipt(
     });
     const signature = sign(null, Buffer.from(body), key);
     await client.query(
-      "insert into privacy.receipts (receipt_seq, request_id, body, signature, hash) values ($1, $2, $3, $4, $5)",
-      [seq, requestId, body, signature, chain(previous, body, signature)],
+      "insert into privacy.receipts (receipt_seq, request_id, run_id, body, signature, hash) values ($1, $2, $3, $4, $5, $6)",
+      [seq, requestId, runId, body, signature, chain(previous, body, signature)],
     );
     return seq;
   });
@@ -67,17 +71,21 @@ export async function issueReceipt(
 export async function issueReceiptOnce(
   pool: pg.Pool,
   vault: Vault,
-  requestId: string,
+  subject: Subject,
   occasion: string,
   state: () => ReceiptBody | Promise<ReceiptBody>,
 ): Promise<number> {
   const { rows } = await pool.query<{ seq: string }>(
-    `select receipt_seq as seq from privacy.receipts where request_id = $1 and body::jsonb ->> 'occasion' = $2
+    `select receipt_seq as seq from privacy.receipts where coalesce(request_id, run_id) = $1 and body::jsonb ->> 'occasion' = $2
      order by receipt_seq limit 1`,
-    [requestId, occasion],
+    [idsOf(subject).find((id) => id !== null), occasion],
   );
   if (rows[0]) return Number(rows[0].seq);
-  return await issueReceipt(pool, vault, requestId, { occasion, ...(await state()) });
+  return await issueReceipt(pool, vault, subject, { occasion, ...(await state()) });
+}
+
+function idsOf(subject: Subject): [requestId: string | null, runId: string | null] {
+  return typeof subject === "string" ? [subject, null] : [null, subject.runId];
 }
 
 async function signingKey(pool: pg.Pool, vault: Vault): Promise<{ key: KeyObject; version: number }> {
@@ -97,11 +105,11 @@ export async function publicKeyPem(pool: pg.Pool, vault: Vault): Promise<string>
   return createPublicKey(key).export({ format: "pem", type: "spki" }).toString();
 }
 
-/** The receipts of a request, oldest first; of all requests without an id. */
-export async function readReceipts(client: pg.ClientBase | pg.Pool, requestId: string | null): Promise<Receipt[]> {
+/** The receipts of a request or a run, oldest first; all without an id. */
+export async function readReceipts(client: pg.ClientBase | pg.Pool, id: string | null): Promise<Receipt[]> {
   const { rows } = await client.query<{ body: string; signature: Buffer; hash: Buffer }>(
-    "select body, signature, hash from privacy.receipts where $1::uuid is null or request_id = $1 order by receipt_seq",
-    [requestId],
+    "select body, signature, hash from privacy.receipts where $1::uuid is null or coalesce(request_id, run_id) = $1 order by receipt_seq",
+    [id],
   );
   return rows.map(({ body, signature, hash }) => ({
     body,

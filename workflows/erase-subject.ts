@@ -47,7 +47,7 @@ export async function eraseSubject(input: {
   }
   if (attended.cancelledBy !== null) {
     const state = await planning.cancelRequest({ requestId, actor: attended.cancelledBy });
-    if (state === "cancelled") return { state, receipt: null, recipients: [], plan };
+    if (state === "cancelled" || state === "refused") return { state, receipt: null, recipients: [], plan };
   }
   await startOrSignal(eraseBatch, { args: [], workflowId: ERASURE_WORKFLOW_ID, summary: "erasures" }, eraseMore);
   setCurrentDetails(describe(plan, "being carried out"));

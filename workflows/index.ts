@@ -1,6 +1,7 @@
 /** The workflows, as the worker bundles them. */
 export { acceptField } from "./accept-field.ts";
 export { applyChoice } from "./apply-choice.ts";
+export { applyRetention } from "./apply-retention.ts";
 export { applyIdentity } from "./apply-identity.ts";
 export { buildModels } from "./build-models.ts";
 export { correctSubject } from "./correct-subject.ts";

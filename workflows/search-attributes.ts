@@ -14,7 +14,7 @@ const waiting = defineSignal<[string]>(WAITING_SIGNAL);
  * server, so names and counts only.
  */
 export function describeRun(run: {
-  kind: "sync" | "build" | "run" | "health" | "keys" | "schema" | "identity" | "request" | "delivery";
+  kind: "sync" | "build" | "run" | "health" | "keys" | "schema" | "identity" | "request" | "delivery" | "retention";
   source?: string;
 }): void {
   upsertSearchAttributes([{ key: KIND, value: run.kind }, ...(run.source ? [{ key: SOURCE, value: run.source }] : [])]);

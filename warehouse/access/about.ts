@@ -31,9 +31,9 @@ export interface About {
   places: { relation: string; rows: number; kind: SubjectRows["kind"] }[];
 }
 
-/** No rule of ours ends the keeping of what sources have sent. */
+/** Beside the project's rules. */
 const RETENTION = [
-  { data: "What sources have sent, and what is made of it", kept: "until it is erased" },
+  { data: "What else sources have sent, and what is made of it", kept: "until it is erased" },
   {
     data: "What was said about the use of data",
     kept: "without an end, as proof; without the person once they are erased",
@@ -116,7 +116,17 @@ export async function readAbout(
         : [{ source: name, streams: held.map((stream) => stream.name), categories: [...categories].toSorted() }];
     }),
     recipients,
-    retention: RETENTION,
+    retention: [
+      ...project.retention.map(({ category, keep, from }) => ({
+        data: category,
+        kept: `${keep} from ${from ?? "landing"} on`,
+      })),
+      ...project.holds.map(({ category, keep, from, law }) => ({
+        data: category,
+        kept: `${keep} from ${from ?? "landing"} on, since a law asks for it: ${law}`,
+      })),
+      ...RETENTION,
+    ],
     consent,
     ledger,
     segments: segments.map(({ segment, description, since }) => ({ segment, description, since })),

@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { inTransaction, quoteName } from "../database.ts";
-import { keepCredit } from "../erasure/kept-credit.ts";
+import { keepRestrictedCredit } from "../erasure/kept-credit.ts";
 import { holdErased } from "../erasure/sweep-raw.ts";
 import { recordChange } from "../relation-state.ts";
 
@@ -77,7 +77,7 @@ async function setAside(client: pg.ClientBase, people: string[], remembered: rea
   await client.query("insert into ops.restricted_people (customer_id) select unnest($1::uuid[])", [people]);
   // The orders lose their person, and keep the credit of their channels, as after an erasure.
   await holdErased(client, [{ tokens: [], customers: people }]);
-  await keepCredit(client);
+  await keepRestrictedCredit(client);
   for (const relation of remembered) {
     const { rows } = await client.query<{ has: boolean }>(
       `select exists (select from pg_attribute where attrelid = to_regclass($1) and attname = 'customer_id' and not attisdropped) as has`,
@@ -111,7 +111,7 @@ async function bringBack(client: pg.ClientBase, people: string[]): Promise<void>
   }
   await client.query("delete from ops.set_aside where customer_id = any($1::uuid[])", [people]);
   await client.query(
-    `delete from ops.kept_credit where order_id in (
+    `delete from ops.kept_credit where until_lifted and order_id in (
        select record_key from core.record_owners where customer_id = any($1::uuid[]))`,
     [people],
   );

@@ -107,7 +107,16 @@ export async function vacuumTouched(pool: pg.Pool, batchId: string): Promise<num
      where to_regclass(relation) is not null order by relation`,
     [batchId],
   );
-  const relations = rows.map(({ relation }) => relation);
+  await vacuumTables(
+    pool,
+    rows.map(({ relation }) => relation),
+  );
+  return rows.length;
+}
+
+/** VACUUM and ANALYZE of tables from which something was taken out for good. */
+export async function vacuumTables(pool: pg.Pool, tables: readonly string[]): Promise<void> {
+  const relations = [...tables];
   const vacuumNext = async (): Promise<void> => {
     for (let relation = relations.shift(); relation !== undefined; relation = relations.shift()) {
       // ANALYZE leaves what it knew of a table that is empty by now.
@@ -120,5 +129,4 @@ export async function vacuumTouched(pool: pg.Pool, batchId: string): Promise<num
     }
   };
   await Promise.all([vacuumNext(), vacuumNext()]);
-  return rows.length;
 }

@@ -87,7 +87,7 @@ function stated({ verifiedAt, ...rest }: Verification): Record<string, unknown> 
  * Copies of the vault that were made before hold the erased keys, wrapped by a generation that still lives; from its
  * destruction on they open nothing.
  */
-async function backupResidue(pool: pg.Pool): Promise<Record<string, unknown>> {
+export async function backupResidue(pool: pg.Pool): Promise<Record<string, unknown>> {
   const { rows } = await pool.query<{ generation: number }>(
     "select generation from vault.generations where status = 'current'",
   );

@@ -15,15 +15,7 @@ const TRACEABLE = new Set(["order_number"]);
  */
 export function keptFacts(graph: Graph, project: Pick<Project, "sources">): Map<string, string[]> {
   const facts = new Map<string, string[]>();
-  for (const step of graph.steps) {
-    if (step.kind !== "contract" || !KEPT.includes(step.contract.name)) continue;
-    for (const { relation } of step.members) {
-      for (const table of (graph.makers.get(relation) as SqlStep).inputs) {
-        const raw = graph.raw.get(table);
-        if (raw?.changesWith === table) facts.set(table, []);
-      }
-    }
-  }
+  for (const contract of KEPT) for (const table of tablesOf(graph, contract) ?? []) facts.set(table, []);
   const uses = usesOf(graph);
   for (const { streams } of project.sources) {
     for (const { source, name, schema } of streams) {
@@ -44,6 +36,15 @@ export function keptFacts(graph: Graph, project: Pick<Project, "sources">): Map<
     }
   }
   return facts;
+}
+
+/** The raw tables whose records become a contract's; null where there is no such contract. */
+export function tablesOf(graph: Graph, contract: string): string[] | null {
+  const step = graph.steps.find((each) => each.kind === "contract" && each.contract.name === contract);
+  if (step?.kind !== "contract") return null;
+  return step.members.flatMap(({ relation }) =>
+    (graph.makers.get(relation) as SqlStep).inputs.filter((table) => graph.raw.get(table)?.changesWith === table),
+  );
 }
 
 /** By raw table and column, the contract columns that are made of it. */

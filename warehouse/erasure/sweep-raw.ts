@@ -68,9 +68,11 @@ export async function sweepRaw(
   return swept;
 }
 
-const MINE = "t.record_key in (select record_key from found where not is_anothers)";
+/** An SQL condition: row `t` is one of `found`. */
+export const MINE = "t.record_key in (select record_key from found where not is_anothers)";
 
-async function deleteFound(client: pg.ClientBase, { relation, name }: RawTable): Promise<SweptRows[]> {
+/** Deletes the rows of `found` from their raw table. */
+export async function deleteFound(client: pg.ClientBase, { relation, name }: RawTable): Promise<SweptRows[]> {
   return await countFound(
     client,
     relation,
@@ -81,16 +83,17 @@ async function deleteFound(client: pg.ClientBase, { relation, name }: RawTable):
   );
 }
 
-async function stripFound(
+/** Takes their person out of the rows of `found`. @param dropped open columns that go too */
+export async function stripFound(
   client: pg.ClientBase,
-  { relation, name, personal }: RawTable,
+  table: RawTable,
   dropped: readonly string[],
 ): Promise<SweptRows[]> {
   await client.query(
     "insert into privacy.stripped_records select record_key from found where not is_anothers on conflict do nothing",
   );
-  const lost = [...new Set([...personal, ...dropped])].map((column) => quoteName(column));
-  const columns = [...lost, "sealed", "owner_token"];
+  const { relation, name } = table;
+  const columns = lostColumns(table, dropped);
   return await countFound(
     client,
     relation,
@@ -99,6 +102,11 @@ async function stripFound(
      set ${columns.map((column) => `${column} = null`).join(", ")}, landed_xid = pg_current_xact_id()
      where ${MINE} and num_nonnulls(${columns.map((column) => `t.${column}`).join(", ")}) > 0 returning t.record_key`,
   );
+}
+
+/** What a record loses with its person, quoted for SQL. */
+export function lostColumns({ personal }: RawTable, dropped: readonly string[]): string[] {
+  return [...[...new Set([...personal, ...dropped])].map((name) => quoteName(name)), "sealed", "owner_token"];
 }
 
 /** Runs a change that returns the keys of rows of `found`. @returns the rows by whose they are */

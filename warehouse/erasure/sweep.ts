@@ -3,7 +3,7 @@ import { inTransaction, quoteName } from "../database.ts";
 import { openSealed } from "../requests/store.ts";
 import type { Sought } from "../requests/subject.ts";
 import type { Vault } from "../vault.ts";
-import { keepCredit } from "./kept-credit.ts";
+import { keepErasedCredit } from "./kept-credit.ts";
 import { readPersonKeys } from "./plan.ts";
 import { readRawTables, type RawTable } from "./raw-tables.ts";
 import type { Scope } from "./scope.ts";
@@ -50,7 +50,7 @@ export async function sweep(
       await holdErased(client, [erased]);
       return await work(client);
     });
-  await within(keepCredit);
+  await within(keepErasedCredit);
   const tables = await readRawTables(pool);
   const tokens = new Set(erased.tokens);
   for (let round = 1; round <= ROUNDS; round += 1) {

@@ -6,6 +6,7 @@ import { recordChange } from "../relation-state.ts";
 import type { Vault } from "../vault.ts";
 import { applyCorrections } from "./corrections.ts";
 import { NO_COUNTS } from "./counts.ts";
+import { judgeAge } from "./judge-age.ts";
 import { judge, type Verdict } from "./judge.ts";
 import { insertNew, mergeRows, type LandingRow } from "./merge.ts";
 import type { StreamPage } from "./page.ts";
@@ -82,12 +83,19 @@ async function sealRecords(
   const tokeniser = new Tokeniser(plan, vault.naming, suppressions);
   const undeclared = new Map<string, number>();
   const records = [...changed, ...superseded];
-  const dropped = suppressions === null ? null : ((await sync.facts()).get(`raw.${plan.table}`) ?? null);
-  const verdicts =
-    suppressions === null
-      ? new Map<Prepared, Verdict>()
-      : await judge(client, plan, tokeniser, records, dropped !== null);
   const older = new Set(superseded);
+  const isJudged = suppressions !== null || sync.hasRetention;
+  const dropped = isJudged ? ((await sync.facts()).get(`raw.${plan.table}`) ?? null) : null;
+  const verdicts = isJudged
+    ? await judge(client, plan, tokeniser, records, dropped !== null)
+    : new Map<Prepared, Verdict>();
+  if (suppressions !== null) await countOut(client, sync, plan, "suppressed", verdicts.size);
+  if (sync.hasRetention) {
+    const rules = (await sync.rules()).get(`raw.${plan.table}`) ?? null;
+    const past = await judgeAge(client, plan, records, older, rules);
+    await countOut(client, sync, plan, "past_age", past.size);
+    for (const [record, verdict] of past) if (verdicts.get(record) !== "drop") verdicts.set(record, verdict);
+  }
   const tokenised = records.flatMap((prepared) => {
     const verdict = verdicts.get(prepared);
     if (verdict === "drop") return [];
@@ -95,7 +103,6 @@ async function sealRecords(
     for (const name of Object.keys(prepared.undeclared ?? {})) undeclared.set(name, (undeclared.get(name) ?? 0) + 1);
     return [tokeniser.tokenise(prepared)];
   });
-  if (verdicts.size > 0) await countSuppressed(client, sync, plan, verdicts.size);
   const keys = await vault.identifierKeys(client, tokeniser.identifiers);
   const streamKey = await vault.purposeKey(pool, `stream:${plan.stream.source}.${plan.stream.name}`);
   const reload = sync.reload.get(plan.stream.name) ?? 1;
@@ -112,12 +119,21 @@ async function sealRecords(
   return { rows, keys, undeclared };
 }
 
-/** Records of erased people, dropped or stripped: counted, and never named. */
-async function countSuppressed(client: pg.ClientBase, sync: Sync, plan: StreamPlan, records: number): Promise<void> {
-  await client.query(
-    "update ops.syncs set suppressed = suppressed + $4 where sync_id = $1 and source = $2 and stream = $3",
-    [sync.id, sync.source, plan.stream.name, records],
-  );
+/** Records of erased people, or past their age, dropped or stripped: counted, and never named. */
+async function countOut(
+  client: pg.ClientBase,
+  sync: Sync,
+  plan: StreamPlan,
+  as: "suppressed" | "past_age",
+  records: number,
+): Promise<void> {
+  if (records === 0) return;
+  await client.query(`update ops.syncs set ${as} = ${as} + $4 where sync_id = $1 and source = $2 and stream = $3`, [
+    sync.id,
+    sync.source,
+    plan.stream.name,
+    records,
+  ]);
 }
 
 /** Parts a page's records into those that may change the table, and the count of those that stand there already. */

@@ -4,6 +4,7 @@ import type { Json } from "../../domain/streams.ts";
 import { CodedError } from "../../domain/errors.ts";
 import { loadRemains } from "../../privacy/remains.ts";
 import { inTransaction, quoteName } from "../database.ts";
+import type { TableRules } from "../retention/rules.ts";
 import type { Vault } from "../vault.ts";
 import { readCounts, readShareCounts } from "./counts.ts";
 import { cursorNameOf, openCursor } from "./cursor.ts";
@@ -17,6 +18,10 @@ export type SyncKind = SyncUnitInput["kind"];
 export interface Sync {
   /** Raw tables whose records outlive their person, with the open columns that they lose then. Asked for once somebody was erased. */
   facts(): Promise<ReadonlyMap<string, readonly string[]>>;
+  /** Whether the project has rules of how long records are kept. */
+  hasRetention: boolean;
+  /** These rules by raw table. */
+  rules(): Promise<ReadonlyMap<string, TableRules>>;
   id: string;
   kind: SyncKind;
   source: string;
@@ -48,6 +53,8 @@ export interface BeginSync {
   share?: number;
   /** As `Sync.facts`; absent: every record is its person's own. */
   facts?: Sync["facts"];
+  /** As `Sync.rules`; absent: the project has none. */
+  rules?: Sync["rules"];
 }
 
 /**
@@ -112,6 +119,8 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
     }
     return {
       facts: request.facts ?? (async () => new Map()),
+      hasRetention: request.rules !== undefined,
+      rules: request.rules ?? (async () => new Map()),
       id: request.id,
       kind: request.kind,
       source: request.source,

@@ -5,7 +5,7 @@ import { loadContracts } from "../contracts.ts";
 import { goalsNode, loadGoal } from "../goals-node.ts";
 import { historyNode } from "../history-node.ts";
 import { identityNode } from "../identity-node.ts";
-import { keptCreditNode } from "../kept-credit-node.ts";
+import { keptCampaignsNode, keptCreditNode } from "../kept-credit-node.ts";
 import { loadSegment, type Segment } from "../segments.ts";
 import { segmentsNode } from "../segments-node.ts";
 import { survivorshipNode } from "../survivorship-node.ts";
@@ -29,6 +29,7 @@ export async function loadProjectGraph(
       identityNode,
       survivorshipNode(project.survivorship),
       historyNode,
+      keptCampaignsNode,
       keptCreditNode,
       useLimitsNode,
       goalsNode(goals),

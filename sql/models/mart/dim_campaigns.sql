@@ -7,12 +7,20 @@
 -- column medium: utm_medium of its links
 -- column campaign: its name: utm_campaign of its links
 -- column channel: the channel that it belongs to
+with named as (
+    select sources.source, sources.medium, sources.campaign, sources.channel as channel, null as kept_channel
+    from core.traffic_sources as sources
+    where sources.campaign is not null
+    union all
+    -- Nobody who came by these is known any more.
+    select kept.source, kept.medium, kept.campaign, null, kept.channel
+    from core.kept_campaigns as kept
+)
 select
-    md5(concat_ws(E'\n', coalesce(sources.source, ''), coalesce(sources.medium, ''), sources.campaign))::uuid as campaign_id,
-    sources.source,
-    sources.medium,
-    sources.campaign,
-    min(sources.channel) as channel
-from core.traffic_sources as sources
-where sources.campaign is not null
-group by sources.source, sources.medium, sources.campaign
+    md5(concat_ws(E'\n', coalesce(named.source, ''), coalesce(named.medium, ''), named.campaign))::uuid as campaign_id,
+    named.source,
+    named.medium,
+    named.campaign,
+    coalesce(min(named.channel), min(named.kept_channel)) as channel
+from named
+group by named.source, named.medium, named.campaign

@@ -8,8 +8,8 @@
 -- foreign key: campaign_id -> mart.dim_campaigns
 -- not null: customer_id, channel, order_date, share
 -- column order_id: the order
--- column touchpoint_id: the touchpoint; of an order that no touchpoint leads to, the order_id itself; of an erased
---   customer's order, an id that stands for its touchpoints of one channel and campaign
+-- column touchpoint_id: the touchpoint; of an order that no touchpoint leads to, the order_id itself; of an order whose
+--   visits are gone, an id that stands for its touchpoints of one channel and campaign
 -- column model: how credit is given. first: all to the first touchpoint. last: all to the last. last_non_direct: all to
 --   the last that is not Direct, or to the last if all are. linear: the same to each. position_based: 40% to the first,
 --   40% to the last, 20% to those between, halves to two. time_decay: half as much for every 7 days before the order
@@ -40,6 +40,10 @@ with reached as (
         -- In hours: 30 days would depend on the session's time zone where a clock changes between.
         and touchpoints.touched_at >= orders.ordered_at - interval '720 hours'
     where orders.customer_id <> ops.nobody()
+        and not exists (
+            select from core.kept_credit as credit
+            where credit.order_id = orders.order_id and credit.customer_id = orders.customer_id
+        )
     window path as (partition by orders.order_id order by touchpoints.touched_at, touchpoints.touchpoint_id)
 ),
 paths as (
@@ -108,8 +112,8 @@ parted as (
         (sign(amount) * (whole_cents + case when remainder_rank <= left_over then 1 else 0 end)::numeric / 100)::numeric(20, 2) as part
     from rounded
 ),
--- Orders of erased customers keep the credit of their channels, though the visits that tell it are gone. An order that is
--- worth something else by now is parted by the same shares; the last part then takes what is left.
+-- Orders of erased customers, and those whose visits are past their age, keep the credit of their channels, though the
+-- visits that tell it are gone. An order that is worth something else by now is parted by the same shares; the last part then takes what is left.
 kept as (
     select
         credit.*,
