@@ -9,6 +9,7 @@ import type { Stream } from "../domain/streams.ts";
 import { keptFacts } from "../warehouse/erasure/kept-facts.ts";
 import { finishSync } from "../warehouse/landing/finish.ts";
 import { landPages } from "../warehouse/landing/land.ts";
+import { readPages } from "./read-pages.ts";
 import { planStream, type StreamPlan } from "../warehouse/landing/plan.ts";
 import { joinShares } from "../warehouse/landing/shares.ts";
 import { beginSync, failSync, type Sync } from "../warehouse/landing/sync.ts";
@@ -23,7 +24,7 @@ import { revokeDeliveriesSoon } from "./revocations.ts";
 import { retentionOf } from "./retention.ts";
 
 /** Two pages are held at a time: one landing, one being read. */
-const PAGE_SIZE = 10_000;
+const PAGE_SIZE = 2_500;
 /** A source that gives no page for this long hangs: given up, and tried again. */
 const SILENCE_MS = 10 * 60_000;
 /** A signal costs the history four events, so progress is told this often at the most, and more rarely as time goes on. */
@@ -42,19 +43,28 @@ export async function syncUnit(
   const context = Context.current();
   let begun: Sync | undefined;
   try {
-    const { project, connector, streams, plans } = await openUnit(dependencies, input);
+    const { project, connector, connectorName, streams, plans, planning } = await openUnit(dependencies, input);
     const sync = await begin(dependencies, input, connector, plans);
     begun = sync;
     const report = new ProgressReport(input, sync);
     const counter = new RowCounter(context.metricMeter, input.source, sync.counts);
     const windowField = streams[0]?.window;
-    const pages = connector.read(streams[0]?.config, streams.map(asReadStream), sync.cursor, {
-      directory: project.directory,
-      signal: context.cancellationSignal,
-      pageSize: PAGE_SIZE,
-      ...(input.window && windowField ? { window: { field: windowField, ...input.window } } : {}),
-    });
-    await landPages(pool, vault, sync, withoutSilence(pages, input.source), async () => {
+    const reader = {
+      connector,
+      connectorName,
+      config: streams[0]?.config,
+      streams: streams.map(asReadStream),
+      cursor: sync.cursor,
+      planning: { streams, settings: planning },
+      options: {
+        directory: project.directory,
+        signal: context.cancellationSignal,
+        pageSize: PAGE_SIZE,
+        ...(input.window && windowField ? { window: { field: windowField, ...input.window } } : {}),
+      },
+    };
+    const pages = readPages(vault.naming, sync, reader, (read) => withoutSilence(read, input.source));
+    await landPages(pool, vault, sync, pages, async () => {
       counter.advance(sync.counts);
       await report.tell();
       context.cancellationSignal.throwIfAborted();
@@ -116,8 +126,10 @@ export async function finishShares(
 interface Unit {
   project: Project;
   connector: Source<unknown>;
+  connectorName: string;
   streams: Stream[];
   plans: StreamPlan[];
+  planning: Parameters<typeof planStream>[2];
 }
 
 async function openUnit({ loadProject, sources }: Dependencies, input: SyncUnitInput): Promise<Unit> {
@@ -126,14 +138,13 @@ async function openUnit({ loadProject, sources }: Dependencies, input: SyncUnitI
   const connector = sources[declaration.connector] as Source<unknown>;
   const streams = declaration.streams.filter(({ name }) => input.streams.includes(name));
   const kinds = project.identity.identifiers.map(({ kind }) => kind);
-  const plans = streams.map((stream) =>
-    planStream(stream, connector.values === "text", {
-      kinds,
-      defaultCountry: declaration.defaultCountry ?? project.defaultCountry,
-      ageOfConsent: project.ageOfConsent,
-    }),
-  );
-  return { project, connector, streams, plans };
+  const planning = {
+    kinds,
+    defaultCountry: declaration.defaultCountry ?? project.defaultCountry,
+    ageOfConsent: project.ageOfConsent,
+  };
+  const plans = streams.map((stream) => planStream(stream, connector.values === "text", planning));
+  return { project, connector, connectorName: declaration.connector, streams, plans, planning };
 }
 
 async function begin(

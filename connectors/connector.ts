@@ -92,6 +92,8 @@ export interface Source<Config> {
    * stream is given. Every page's cursor resumes right after that page. Throws the classes of connectors/errors.ts.
    */
   read(config: Config, streams: ReadStream[], cursor: Json | null, options: ReadOptions): AsyncIterable<Page>;
+  /** Whether reading is work for the processor more than waiting: long reads then get a thread of their own. */
+  isParsing?: boolean;
   /** Whether `read` cuts by `options.window` at the source, so that a long window may be read as several at once. */
   cutsWindows?: boolean;
   /** What lies beyond a cursor, in shares that may be read at the same time, each resumable by itself. */

@@ -13,23 +13,47 @@ export interface NamingKeys {
   pseudonym: Buffer;
 }
 
+/** Names of records and of their contents: all that reading them by their schema asks for. */
+export class RecordNaming {
+  readonly #record: Mac;
+  readonly #content: Mac;
+
+  constructor(keys: Pick<NamingKeys, "record" | "content">) {
+    this.#record = new Mac(keys.record);
+    this.#content = new Mac(keys.content);
+  }
+
+  /** The record's key as a uuid, from source, stream and the key's parts, each with its length before it. */
+  recordKey(source: string, stream: string, parts: readonly string[]): string {
+    return asUuid(this.#record.hex(lengthPrefixed([source, stream, ...parts])));
+  }
+
+  /** The hash of a record's plaintext under the definition by which it landed, as a uuid. */
+  contentHash(definition: string, canonical: string): string {
+    return asUuid(this.#content.hex(`${definition}\0${canonical}`));
+  }
+}
+
 /**
  * Keyed 128-bit names: tokens of identifiers, keys of records, hashes of contents. Every kind of token and every
  * destination has a key of its own, derived by HKDF-SHA256 (RFC 5869) from the master of its use, so that a value that is
  * known in one place can't be looked for in another.
  */
-export class Naming {
-  readonly #record: Mac;
-  readonly #content: Mac;
+export class Naming extends RecordNaming {
   #masters: NamingKeys;
   /** The key before, while tokens that it has made are still known. */
   #former: Buffer | null = null;
   readonly #derived = new Map<string, Mac>();
 
   constructor(keys: NamingKeys) {
-    this.#record = new Mac(keys.record);
-    this.#content = new Mac(keys.content);
+    super(keys);
     this.#masters = keys;
+  }
+
+  /** What a `RecordNaming` in another thread of this process is made of. */
+  recordKeys(): Pick<NamingKeys, "record" | "content"> {
+    const { record, content } = this.#masters;
+    return { record, content };
   }
 
   /** `email_<32 hex>`: equal for equal canonical values of one kind, unlinkable between kinds. */
@@ -62,16 +86,6 @@ export class Naming {
   /** `<32 hex>`: what a destination gets instead of a customer's id. Two destinations can't join their lists by it. */
   pseudonym(destination: string, customerId: string): string {
     return this.#key("pseudonym", destination).hex(customerId);
-  }
-
-  /** The record's key as a uuid, from source, stream and the key's parts, each with its length before it. */
-  recordKey(source: string, stream: string, parts: readonly string[]): string {
-    return asUuid(this.#record.hex(lengthPrefixed([source, stream, ...parts])));
-  }
-
-  /** The hash of a record's plaintext under the definition by which it landed, as a uuid. */
-  contentHash(definition: string, canonical: string): string {
-    return asUuid(this.#content.hex(`${definition}\0${canonical}`));
   }
 
   #key(use: "token" | "former" | "suppression" | "pseudonym", label: string): Mac {

@@ -5,9 +5,10 @@ import { KeyRing } from "../privacy/keys.ts";
 import type { StreamReport } from "../domain/runs.ts";
 import type { Stream, StreamSchema } from "../domain/streams.ts";
 import { finishSync } from "../warehouse/landing/finish.ts";
-import { landPages, type IncomingPage } from "../warehouse/landing/land.ts";
+import { landPages } from "../warehouse/landing/land.ts";
+import { preparePages, type IncomingPage } from "../warehouse/landing/page.ts";
 import { planStream, type StreamPlan } from "../warehouse/landing/plan.ts";
-import { beginSync, type BeginSync } from "../warehouse/landing/sync.ts";
+import { beginSync, type BeginSync, type Sync } from "../warehouse/landing/sync.ts";
 import { Vault } from "../warehouse/vault.ts";
 
 /** Generations made as they are asked for, and gone with the process. */
@@ -75,6 +76,21 @@ export function testPlan(stream: Stream, options: { textual?: boolean; kinds?: s
   });
 }
 
+/** Lands what a connector would read. */
+export async function landIncoming(
+  pool: pg.Pool,
+  vault: Vault,
+  sync: Sync,
+  pages: AsyncIterable<IncomingPage>,
+): Promise<void> {
+  await landPages(pool, vault, sync, preparePages(vault.naming, sync, pages), async () => undefined);
+}
+
+/** A page of a connector by itself. */
+export async function* onePage(page: IncomingPage): AsyncGenerator<IncomingPage> {
+  yield page;
+}
+
 /** Lands pages of one stream as one sync. */
 export async function syncPages(
   pool: pg.Pool,
@@ -98,7 +114,7 @@ export async function syncPages(
       yield { ...page, records: { [stream.name]: page.records }, cursor: { page: index } };
     }
   }
-  await landPages(pool, vault, sync, read(), async () => undefined);
+  await landIncoming(pool, vault, sync, read());
   const [report] = await finishSync(pool, sync);
   return report as StreamReport;
 }

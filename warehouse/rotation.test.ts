@@ -31,7 +31,7 @@ async function store(vault: Vault, addresses: string[]): Promise<string[]> {
   const found = new Map(
     tokens.map((token, index) => [token, { kind: "email", canonical: addresses[index] as string, foldedToken: null }]),
   );
-  await inTransaction(database.pool, (client) => vault.identifierKeys(client, found));
+  await inTransaction(database.pool, (client) => vault.identifierKeys(client, found, new Set(tokens)));
   return tokens;
 }
 

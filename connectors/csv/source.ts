@@ -16,6 +16,7 @@ export const csv: Source<CsvConfig> = {
   spec,
   values: "text",
   cursorScope: "stream",
+  isParsing: true,
   async discover(config, options) {
     const streams = await discoverFiles(filesOf(config, null), "text", options);
     for (const { name, schema } of streams) suggestDelimiter(config, name, Object.keys(schema.properties));

@@ -15,6 +15,7 @@ export const jsonl: Source<JsonlConfig> = {
   spec,
   values: "json",
   cursorScope: "stream",
+  isParsing: true,
   discover: (config, options) => discoverFiles(filesOf(config), "json", options),
   read: async function* (config, streams, cursor, options) {
     yield* readFiles(filesOf(config), streams[0] as ReadStream, cursor, options);

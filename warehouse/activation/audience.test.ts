@@ -33,6 +33,7 @@ beforeAll(async () => {
     vault.identifierKeys(
       client,
       new Map([1, 2, 3].map((n) => [token(n), { kind: "email", canonical: email(n), foldedToken: null }])),
+      new Set(),
     ),
   );
 });

@@ -4,6 +4,7 @@ import { scrub } from "../../privacy/scrubber.ts";
 import { quoteName } from "../database.ts";
 import { recordChange } from "../relation-state.ts";
 import type { Vault } from "../vault.ts";
+import { type Ahead, holdsFor } from "./ahead.ts";
 import { applyCorrections } from "./corrections.ts";
 import { NO_COUNTS } from "./counts.ts";
 import { judgeAge } from "./judge-age.ts";
@@ -13,15 +14,15 @@ import type { StreamPage } from "./page.ts";
 import type { StreamPlan } from "./plan.ts";
 import type { Prepared } from "./record.ts";
 import { recordSignals } from "./signals.ts";
-import { sealSecret, Tokeniser } from "./seal.ts";
-import type { Suppressions } from "./suppressions.ts";
+import { sealingTokens, sealSecret, Tokeniser, type Tokenised } from "./seal.ts";
+import type { Admission, Suppressions } from "./suppressions.ts";
 import type { Sync } from "./sync.ts";
 
 export interface Landed {
   plan: StreamPage["plan"];
   counts: StreamCounts;
   /** Data keys to remember once the transaction has committed. */
-  keys: Map<string, Buffer>;
+  keys: Map<string, Buffer | null>;
   /** Events that the records have added to the consent ledger. */
   signals: number;
 }
@@ -36,7 +37,7 @@ export async function landStream(
   vault: Vault,
   sync: Sync,
   incoming: StreamPage,
-  suppressions: Suppressions | null,
+  { epoch, suppressions }: Admission,
 ): Promise<Landed> {
   const { plan, superseded } = incoming;
   const current = await applyCorrections(pool, client, vault, plan, incoming.current);
@@ -45,12 +46,17 @@ export async function landStream(
   let sealed: Sealed | null = null;
   let result: { inserted: number; updated: number; unchanged: number } | null = null;
   if (sync.expectsNew.has(name) && current.length > 0 && superseded.length === 0) {
-    sealed = await sealRecords(pool, client, vault, sync, plan, suppressions, current, []);
+    const ahead = holdsFor(incoming, epoch, current) ? (incoming.ahead as Ahead) : null;
+    const tokenised = ahead ?? (await tokeniseRecords(client, vault, sync, plan, suppressions, current, NONE));
+    sealed = await sealRecords(pool, client, vault, sync, plan, tokenised, NONE);
     if (await insertNew(client, plan, sealed.rows)) result = { inserted: sealed.rows.length, updated: 0, unchanged: 0 };
   }
   if (!sealed || !result) {
     const { changed, unchanged } = await leaveOutUnchanged(client, page);
-    sealed = await sealRecords(pool, client, vault, sync, plan, suppressions, changed, superseded);
+    const records = [...changed, ...superseded];
+    const older = new Set(superseded);
+    const tokenised = await tokeniseRecords(client, vault, sync, plan, suppressions, records, older);
+    sealed = await sealRecords(pool, client, vault, sync, plan, tokenised, older);
     result = { ...(await mergeRows(client, plan, sealed.rows)), unchanged };
   }
   if (current.length > 0 && result.inserted === current.length) sync.expectsNew.add(name);
@@ -63,27 +69,26 @@ export async function landStream(
   return { plan, keys: sealed.keys, counts, signals };
 }
 
+const NONE: ReadonlySet<Prepared> = new Set();
+
 interface Sealed {
   rows: LandingRow[];
-  keys: Map<string, Buffer>;
+  keys: Map<string, Buffer | null>;
   /** How many of the records have each undeclared field. */
   undeclared: Map<string, number>;
 }
 
-async function sealRecords(
-  pool: pg.Pool,
+/** Records as they may land: those of erased people, and those past their age, dropped or stripped. */
+async function tokeniseRecords(
   client: pg.ClientBase,
   vault: Vault,
   sync: Sync,
   plan: StreamPlan,
   suppressions: Suppressions | null,
-  changed: Prepared[],
-  superseded: Prepared[],
-): Promise<Sealed> {
+  records: Prepared[],
+  older: ReadonlySet<Prepared>,
+): Promise<{ tokeniser: Tokeniser; rows: Tokenised[] }> {
   const tokeniser = new Tokeniser(plan, vault.naming, suppressions);
-  const undeclared = new Map<string, number>();
-  const records = [...changed, ...superseded];
-  const older = new Set(superseded);
   const isJudged = suppressions !== null || sync.hasRetention;
   const dropped = isJudged ? ((await sync.facts()).get(`raw.${plan.table}`) ?? null) : null;
   const verdicts = isJudged
@@ -96,14 +101,31 @@ async function sealRecords(
     await countOut(client, sync, plan, "past_age", past.size);
     for (const [record, verdict] of past) if (verdicts.get(record) !== "drop") verdicts.set(record, verdict);
   }
-  const tokenised = records.flatMap((prepared) => {
+  const rows = records.flatMap((prepared) => {
     const verdict = verdicts.get(prepared);
     if (verdict === "drop") return [];
-    if (verdict === "strip") return [tokeniser.strip(prepared, dropped ?? [])];
-    for (const name of Object.keys(prepared.undeclared ?? {})) undeclared.set(name, (undeclared.get(name) ?? 0) + 1);
-    return [tokeniser.tokenise(prepared)];
+    return [verdict === "strip" ? tokeniser.strip(prepared, dropped ?? []) : tokeniser.tokenise(prepared)];
   });
-  const keys = await vault.identifierKeys(client, tokeniser.identifiers);
+  return { tokeniser, rows };
+}
+
+async function sealRecords(
+  pool: pg.Pool,
+  client: pg.ClientBase,
+  vault: Vault,
+  sync: Sync,
+  plan: StreamPlan,
+  { tokeniser, rows: tokenised }: { tokeniser: Tokeniser; rows: Tokenised[] },
+  older: ReadonlySet<Prepared>,
+): Promise<Sealed> {
+  const undeclared = new Map<string, number>();
+  for (const { secret, prepared } of tokenised) {
+    // A stripped record keeps nothing that no schema declares.
+    if (secret === null) continue;
+    for (const name of Object.keys(prepared.undeclared ?? {})) undeclared.set(name, (undeclared.get(name) ?? 0) + 1);
+  }
+  const sealing = sealingTokens(tokenised);
+  const keys = await vault.identifierKeys(client, tokeniser.identifiers, sealing);
   const streamKey = await vault.purposeKey(pool, `stream:${plan.stream.source}.${plan.stream.name}`);
   const reload = sync.reload.get(plan.stream.name) ?? 1;
   const rows = tokenised.map((row): LandingRow => ({
@@ -111,7 +133,7 @@ async function sealRecords(
     recordKey: row.prepared.recordKey,
     version: row.prepared.version,
     contentHash: row.prepared.contentHash,
-    sealed: sealSecret(plan, row, row.ownerToken === null ? streamKey : (keys.get(row.ownerToken) as Buffer)),
+    sealed: sealSecret(plan, row, row.ownerToken === null ? streamKey : (keys.get(row.ownerToken) ?? null)),
     ownerToken: row.ownerToken,
     reload,
     isSuperseded: older.has(row.prepared),

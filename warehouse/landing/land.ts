@@ -1,32 +1,18 @@
 import type pg from "pg";
 import { CodedError } from "../../domain/errors.ts";
-import type { Json } from "../../domain/streams.ts";
 import { inTransaction } from "../database.ts";
 import { lockEpoch, readEpoch } from "../epoch.ts";
 import type { Vault } from "../vault.ts";
+import { tokeniseAhead } from "./ahead.ts";
 import { addCounts, NO_COUNTS } from "./counts.ts";
 import { moveCursor } from "./cursor.ts";
 import { landStream, type Landed } from "./land-stream.ts";
-import { preparePage, type StreamPage } from "./page.ts";
+import type { PreparedPage, StreamPage } from "./page.ts";
 import type { StreamPlan } from "./plan.ts";
 import { quarantine } from "./quarantine.ts";
 import { readSuppressions } from "./suppressions.ts";
 import { writeAudit, type Sync } from "./sync.ts";
 import { holdsDefinition } from "./table.ts";
-
-/** What a connector's page brings, by stream. */
-export interface IncomingPage {
-  records: Record<string, Record<string, unknown>[]>;
-  rejects?: { stream: string; reason: string; pointer: string; raw: string }[];
-  cursor: Json;
-  part?: string;
-}
-
-/** A page whose records are read by their schemas. */
-interface PreparedPage {
-  streams: StreamPage[];
-  cursor: Json;
-}
 
 /** Rows read before the share of rejected ones is judged. */
 const JUDGED_AFTER = 1000;
@@ -34,29 +20,29 @@ const JUDGED_AFTER = 1000;
 const EPOCH_ATTEMPTS = 5;
 
 /**
- * Lands pages in their order. While one lands, the next is read and prepared, so that the database and this process work
- * at the same time; no more than these two are held.
+ * Lands pages in their order. While one lands, the next is read, prepared and tokenised, so that the database and this
+ * process work at the same time.
  * @param afterPage called after each commit
  */
 export async function landPages(
   pool: pg.Pool,
   vault: Vault,
   sync: Sync,
-  pages: AsyncIterable<IncomingPage>,
+  pages: AsyncIterable<PreparedPage>,
   afterPage: () => Promise<void>,
 ): Promise<void> {
   const iterator = pages[Symbol.asyncIterator]();
-  const prepareNext = async (): Promise<PreparedPage | null> => {
+  const readNext = async (): Promise<PreparedPage | null> => {
     const { value, done } = await iterator.next();
-    return done ? null : await prepare(vault, sync, value);
+    return done ? null : await tokeniseAhead(vault, sync, value);
   };
   try {
-    let next = prepareNext();
+    let next = readNext();
     for (let page = await next; page !== null; page = await next) {
-      next = prepareNext();
+      next = readNext();
       // Awaited after this page has landed; until then a failure must not count as unhandled.
       next.catch(() => undefined);
-      await landPrepared(pool, vault, sync, page);
+      await landPage(pool, vault, sync, page);
       await afterPage();
     }
   } finally {
@@ -70,17 +56,7 @@ export async function landPages(
  * at any instant goes on after its last committed page.
  * @throws CodedError `too_many_rejects` before the cursor moves; `cursor_conflict` when another attempt went on
  */
-export async function landPage(pool: pg.Pool, vault: Vault, sync: Sync, page: IncomingPage): Promise<void> {
-  await landPrepared(pool, vault, sync, await prepare(vault, sync, page));
-}
-
-async function prepare(vault: Vault, sync: Sync, page: IncomingPage): Promise<PreparedPage> {
-  const streams: StreamPage[] = [];
-  for (const plan of sync.plans.values()) streams.push(await preparePage(vault.naming, sync, plan, page));
-  return { streams, cursor: page.cursor };
-}
-
-async function landPrepared(pool: pg.Pool, vault: Vault, sync: Sync, page: PreparedPage): Promise<void> {
+export async function landPage(pool: pg.Pool, vault: Vault, sync: Sync, page: PreparedPage): Promise<void> {
   const cursorKey = await vault.purposeKey(pool, "cursor");
   const quarantineKey = await vault.purposeKey(pool, "quarantine");
   const rejected = page.streams.flatMap((each) => each.rejected);
@@ -104,7 +80,8 @@ async function landPrepared(pool: pg.Pool, vault: Vault, sync: Sync, page: Prepa
         const epoch = await readEpoch(client);
         const suppressions = await readSuppressions(client, vault, epoch);
         const results: Landed[] = [];
-        for (const each of page.streams) results.push(await landStream(pool, client, vault, sync, each, suppressions));
+        for (const each of page.streams)
+          results.push(await landStream(pool, client, vault, sync, each, { epoch, suppressions }));
         await quarantine(client, vault, quarantineKey, rejected, suppressions);
         await moveCursor(client, sync, page.cursor, cursorKey);
         for (const { plan, counts } of results) {

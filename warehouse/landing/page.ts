@@ -1,13 +1,33 @@
 import { setImmediate } from "node:timers/promises";
-import type { Naming } from "../../privacy/tokens.ts";
-import type { IncomingPage } from "./land.ts";
+import type { RecordNaming } from "../../privacy/tokens.ts";
+import type { Ahead } from "./ahead.ts";
 import type { StreamPlan } from "./plan.ts";
 import type { Rejected } from "./quarantine.ts";
 import { isRefused, Occurrences, prepareRecord, versionNumber, type Prepared } from "./record.ts";
-import type { Sync } from "./sync.ts";
+import type { Json } from "../../domain/streams.ts";
 
 /** Records that are read at a stretch, some milliseconds. */
 const SLICE = 500;
+
+/** What a connector's page brings, by stream. */
+export interface IncomingPage {
+  records: Record<string, Record<string, unknown>[]>;
+  rejects?: { stream: string; reason: string; pointer: string; raw: string }[];
+  cursor: Json;
+  part?: string;
+}
+
+/** A page whose records are read by their schemas. */
+export interface PreparedPage {
+  streams: StreamPage[];
+  cursor: Json;
+}
+
+/** How the records of a sync are read: by which plans, and within which span of the streams' window field. */
+export interface Reading {
+  plans: ReadonlyMap<string, StreamPlan>;
+  window: { from?: string; to?: string } | null;
+}
 
 /** A stream's share of a page, read by its schema. */
 export interface StreamPage {
@@ -21,23 +41,42 @@ export interface StreamPage {
   rejected: Rejected[];
   /** Keys of rejected records, which a snapshot must not take for gone. */
   rejectedKeys: string[];
+  ahead?: Ahead;
 }
 
-/** Reads a page's records by the stream's schema, cuts them to the sync's window, and finds the newest of each key. */
-export async function preparePage(
-  naming: Naming,
-  sync: Sync,
+/**
+ * Reads pages by the schemas of their streams: cuts them to the window, and finds the newest record of each key. One
+ * reader for all pages of a sync, since keyless records are counted over the pages of their part.
+ */
+export async function* preparePages(
+  naming: RecordNaming,
+  { plans, window }: Reading,
+  pages: AsyncIterable<IncomingPage>,
+): AsyncGenerator<PreparedPage> {
+  const occurrences = new Map([...plans.keys()].map((name) => [name, new Occurrences()]));
+  for await (const page of pages) {
+    const streams: StreamPage[] = [];
+    for (const [name, plan] of plans) {
+      streams.push(await prepareStream(naming, plan, occurrences.get(name) as Occurrences, window, page));
+    }
+    yield { streams, cursor: page.cursor };
+  }
+}
+
+async function prepareStream(
+  naming: RecordNaming,
   plan: StreamPlan,
+  occurrences: Occurrences,
+  window: Reading["window"],
   page: IncomingPage,
 ): Promise<StreamPage> {
   const { name } = plan.stream;
   const records = page.records[name] ?? [];
-  const occurrences = sync.occurrences.get(name) ?? new Occurrences();
   const rejected: Rejected[] = (page.rejects ?? [])
     .filter(({ stream }) => stream === name)
     .map(({ reason, pointer, raw }) => ({ plan, reason, pointer, recordKey: null, received: raw }));
   const read = records.length + rejected.length;
-  const isInWindow = windowTest(sync);
+  const isInWindow = windowTest(window);
   const newest = new Map<string, Prepared>();
   const superseded: Prepared[] = [];
   for (const [index, record] of records.entries()) {
@@ -91,7 +130,7 @@ function compareVersions(a: string | null, b: string | null): number {
   return Number(a) - Number(b);
 }
 
-function windowTest({ window }: Sync): (value: string | null) => boolean {
+function windowTest(window: Reading["window"]): (value: string | null) => boolean {
   if (!window) return () => true;
   const from = bound(window.from, Number.NEGATIVE_INFINITY);
   const to = bound(window.to, Number.POSITIVE_INFINITY);

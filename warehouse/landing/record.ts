@@ -1,4 +1,4 @@
-import type { Naming } from "../../privacy/tokens.ts";
+import type { RecordNaming } from "../../privacy/tokens.ts";
 import { normaliseIdentifier } from "../../privacy/normalise.ts";
 import type { FieldPlan, StreamPlan } from "./plan.ts";
 import { canonicalJson } from "./json-text.ts";
@@ -50,7 +50,7 @@ export class Occurrences {
  */
 export function prepareRecord(
   plan: StreamPlan,
-  naming: Naming,
+  naming: RecordNaming,
   record: Record<string, unknown>,
   keyless: { part: string | undefined; occurrences: Occurrences },
 ): Prepared | Refused {
@@ -116,7 +116,7 @@ function keyText(plan: StreamPlan, index: number, value: string | null): string 
   return normaliseIdentifier(personal, value, plan.defaultCountry) ?? value;
 }
 
-function recordKeyOf(plan: StreamPlan, naming: Naming, parts: (string | null)[]): string | null {
+function recordKeyOf(plan: StreamPlan, naming: RecordNaming, parts: (string | null)[]): string | null {
   return parts.some((part) => part === null || part === "")
     ? null
     : naming.recordKey(plan.stream.source, plan.stream.name, parts as string[]);
@@ -129,7 +129,7 @@ function keyPointer(plan: StreamPlan, parts: (string | null)[]): string {
 
 function keylessKey(
   plan: StreamPlan,
-  naming: Naming,
+  naming: RecordNaming,
   content: string,
   { part, occurrences }: { part: string | undefined; occurrences: Occurrences },
 ): string {
@@ -141,7 +141,7 @@ function keylessKey(
 /** The key of the record that a reference points at; null where a part of it is null. */
 export function referencedKey(
   plan: StreamPlan,
-  naming: Naming,
+  naming: RecordNaming,
   parent: string,
   fields: number[],
   record: Prepared,

@@ -4,7 +4,7 @@ import type { Vault } from "../vault.ts";
 import type { StreamPlan } from "./plan.ts";
 import { rereadRow, tokensIn, writeRows } from "./reprocess.ts";
 import type { LandedRow } from "./reread.ts";
-import { sealSecret, Tokeniser, type Tokenised } from "./seal.ts";
+import { sealingTokens, sealSecret, Tokeniser, type Tokenised } from "./seal.ts";
 import { readSuppressions } from "./suppressions.ts";
 import { readEpoch } from "../epoch.ts";
 
@@ -48,9 +48,9 @@ export async function replaceValues(
     before.set(row.recordKey, replaced);
     changed.push(tokeniser.tokenise(again.prepared));
   }
-  const keys = await vault.identifierKeys(client, tokeniser.identifiers);
+  const keys = await vault.identifierKeys(client, tokeniser.identifiers, sealingTokens(changed));
   await writeRows(client, plan, { isInHistory: false }, changed, (row) =>
-    sealSecret(plan, row, row.ownerToken === null ? streamKey : (keys.get(row.ownerToken) as Buffer)),
+    sealSecret(plan, row, row.ownerToken === null ? streamKey : (keys.get(row.ownerToken) ?? null)),
   );
   return before;
 }

@@ -3,10 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { open } from "../../privacy/sealing.ts";
 import type { Stream, StreamSchema } from "../../domain/streams.ts";
 import { createTestDatabase, type TestDatabase } from "../../test/database.ts";
-import { openTestVault, syncPages, testPlan, testStream } from "../../test/landing.ts";
+import { landIncoming, onePage, openTestVault, syncPages, testPlan, testStream } from "../../test/landing.ts";
 import { inTransaction, quoteName } from "../database.ts";
 import type { Vault } from "../vault.ts";
-import { landPage } from "./land.ts";
 import { reprocessBatch, type ReprocessedRows } from "./reprocess.ts";
 import { sampleUndeclared } from "./sample-undeclared.ts";
 import { rowIdentity } from "./seal.ts";
@@ -224,8 +223,8 @@ test("a page that was read under the schema before does not land once it has cha
   });
   const changed = testPlan({ ...stream, schema: AFTER });
   await inTransaction(database.pool, (client) => followSchema(client, changed));
-  const page = { records: { [stream.name]: [person(1)] }, cursor: null };
-  await expect(landPage(database.pool, vault, sync, page)).rejects.toMatchObject({
+  const page = onePage({ records: { [stream.name]: [person(1)] }, cursor: null });
+  await expect(landIncoming(database.pool, vault, sync, page)).rejects.toMatchObject({
     code: "schema_changed",
     retryable: true,
   });

@@ -6,7 +6,7 @@ import { recordChange } from "../relation-state.ts";
 import type { Identifier, OpenedIdentifier, Vault } from "../vault.ts";
 import type { StreamPlan } from "./plan.ts";
 import { reread, type LandedRow } from "./reread.ts";
-import { sealSecret, Tokeniser, type Tokenised } from "./seal.ts";
+import { sealingTokens, sealSecret, Tokeniser, type Tokenised } from "./seal.ts";
 import { recordSignals } from "./signals.ts";
 import { readSuppressions, type Suppressions } from "./suppressions.ts";
 
@@ -32,7 +32,7 @@ export async function reprocessBatch(pool: pg.Pool, vault: Vault, plan: StreamPl
   const { remembered, done } = await inTransaction(pool, async (client) => {
     const epoch = await readEpoch(client);
     const work = await takeWork(client, plan);
-    if (work === null) return { remembered: new Map<string, Buffer>(), done: null };
+    if (work === null) return { remembered: new Map<string, Buffer | null>(), done: null };
     const rows = await readRows(client, plan, work);
     const suppressions = await readSuppressions(client, vault, epoch);
     const remembered = await rewrite(client, vault, plan, work, rows, streamKey, suppressions);
@@ -90,7 +90,7 @@ async function rewrite(
   rows: LandedRow[],
   streamKey: Buffer,
   suppressions: Suppressions | null,
-): Promise<{ keys: Map<string, Buffer>; done: ReprocessedRows }> {
+): Promise<{ keys: Map<string, Buffer | null>; done: ReprocessedRows }> {
   const opened = await vault.openIdentifiers(client, tokensIn(plan, rows));
   const identifiers = new Map<string, Identifier>();
   const changed: Tokenised[] = [];
@@ -111,7 +111,7 @@ async function rewrite(
     changed.push({ ...tokenised, columns, ownerToken: tokenised.ownerToken ?? row.ownerToken });
   }
   await recordSignals(client, plan.signals, plan.fields, said);
-  const keys = await vault.identifierKeys(client, identifiers);
+  const keys = await vault.identifierKeys(client, identifiers, sealingTokens(changed));
   const keyOf = (token: string | null): Buffer =>
     token === null ? streamKey : (keys.get(token) ?? (opened.get(token) as OpenedIdentifier).key);
   await writeRows(client, plan, work, changed, (row) => sealSecret(plan, row, keyOf(row.ownerToken)));

@@ -179,11 +179,18 @@ export class Tokeniser {
   };
 }
 
-/** Seals what was set apart, bound to its row. */
-export function sealSecret(plan: StreamPlan, row: Tokenised, key: Buffer): Buffer | null {
+/** The identifiers under whose keys something of the records is to be sealed. */
+export function sealingTokens(rows: readonly Tokenised[]): Set<string> {
+  return new Set(
+    rows.flatMap(({ ownerToken, secret }) => (ownerToken === null || secret === null ? [] : [ownerToken])),
+  );
+}
+
+/** Seals what was set apart, bound to its row; `key` may be null where nothing was. */
+export function sealSecret(plan: StreamPlan, row: Tokenised, key: Buffer | null): Buffer | null {
   return row.secret === null
     ? null
-    : seal(key, rowIdentity(plan.table, row.prepared.recordKey, row.prepared.contentHash), row.secret);
+    : seal(key as Buffer, rowIdentity(plan.table, row.prepared.recordKey, row.prepared.contentHash), row.secret);
 }
 
 /** What a sealed column is bound to: moved to another row or version, it does not open. */

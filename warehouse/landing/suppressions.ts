@@ -16,12 +16,18 @@ export function suppressionsOf(naming: Naming, kind: string, canonical: string, 
   return isEmail ? [own, naming.suppression(foldedKind(kind), foldEmail(canonical))] : [own];
 }
 
-interface Known {
+/** By what it is decided whom to let in. */
+export interface Admission {
   epoch: string;
   suppressions: Suppressions | null;
 }
 /** The list changes with the epoch alone, so a process reads it once per epoch. */
-const known = new WeakMap<Vault, Known>();
+const known = new WeakMap<Vault, Admission>();
+
+/** What this process has read last, which an erasure may have overtaken; nothing before the first load. */
+export function admissionOf(vault: Vault): Admission | undefined {
+  return known.get(vault);
+}
 
 /**
  * The suppressions under `epoch`, as the caller's transaction sees them; null where nobody was erased yet. Whoever writes

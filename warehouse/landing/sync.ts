@@ -9,7 +9,6 @@ import type { Vault } from "../vault.ts";
 import { readCounts, readShareCounts } from "./counts.ts";
 import { cursorNameOf, openCursor } from "./cursor.ts";
 import type { StreamPlan } from "./plan.ts";
-import { Occurrences } from "./record.ts";
 import { followSchema } from "./table.ts";
 
 export type SyncKind = SyncUnitInput["kind"];
@@ -29,7 +28,6 @@ export interface Sync {
   cursorName: string;
   plans: Map<string, StreamPlan>;
   reload: Map<string, number>;
-  occurrences: Map<string, Occurrences>;
   /** The cursor's position that this process knows: moved by compare-and-set, so that a fenced-off attempt can't go on. */
   position: number;
   cursor: Json | null;
@@ -127,7 +125,6 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
       cursorName,
       plans: new Map(request.plans.map((plan) => [plan.stream.name, plan])),
       reload,
-      occurrences: new Map(request.plans.map((plan) => [plan.stream.name, new Occurrences()])),
       position: Number(row.position),
       cursor: openCursor(key, request.source, cursorName, row.sealed),
       expectsNew: await emptyTables(client, request.plans),
