@@ -1,13 +1,26 @@
 import type { Command } from "commander";
 import { alertText } from "../domain/alerts.ts";
+import { REKEY_WORKFLOW_ID } from "../domain/ids.ts";
 import { stackStatus } from "../stack/stack.ts";
 import { openAlerts } from "../warehouse/alerts.ts";
 import { streamFreshness, type StreamFreshness } from "../warehouse/freshness.ts";
 import { findLogLeaks, logWarning } from "../warehouse/log-settings.ts";
-import { martCounts, runningReprocessings, streamStatus, undeclaredFields } from "../warehouse/status.ts";
+import {
+  isClosedForRenaming,
+  martCounts,
+  runningReprocessings,
+  streamStatus,
+  undeclaredFields,
+} from "../warehouse/status.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
-import { readAllWaiting, readLastFailure } from "./workflow-state.ts";
+import { isRunning, readAllWaiting, readLastFailure } from "./workflow-state.ts";
+
+const CLOSED = {
+  running: "The warehouse is closed: stored tokens are being renamed under a new key; syncs, builds and erasures wait.",
+  stopped:
+    "The warehouse is closed: miette keys rekey has stopped midway; syncs, builds and erasures wait until it is run again and has ended.",
+};
 
 export function registerStatus(program: Command): void {
   program.command("status").action(async (_options: unknown, command: Command) => {
@@ -44,10 +57,15 @@ export function registerStatus(program: Command): void {
       const undeclared = await undeclaredFields(session.pool);
       const mart = await martCounts(session.pool);
       const warning = logWarning(await findLogLeaks(session.pool));
+      const rekeying = !(await isClosedForRenaming(session.pool))
+        ? null
+        : (await isRunning(session.client, REKEY_WORKFLOW_ID))
+          ? "running"
+          : "stopped";
       const reprocessing = await runningReprocessings(session.pool);
       if (session.json) {
         return console.log(
-          JSON.stringify({ servers, streams, reprocessing, waiting, alerts, warning, undeclared, mart }),
+          JSON.stringify({ servers, streams, rekeying, reprocessing, waiting, alerts, warning, undeclared, mart }),
         );
       }
       if (servers) {
@@ -57,6 +75,7 @@ export function registerStatus(program: Command): void {
         console.log(`Running: ${running.join(", ")}\n`);
       }
       printRows(streams, { json: false, empty: "The project declares no stream." });
+      if (rekeying !== null) console.log(`\n${CLOSED[rekeying]}`);
       for (const { workflowId, reason } of waiting) console.log(`\n${workflowId} waits, and tries again: ${reason}`);
       for (const { source, stream, fields, share } of reprocessing) {
         const what = fields.length > 0 ? ` for ${fields.join(", ")}` : "";

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Client } from "@temporalio/client";
+import { type Client, WorkflowNotFoundError } from "@temporalio/client";
 import { ApplicationFailure, TimeoutFailure } from "@temporalio/common";
 import { decodeOptionalFailureToOptionalError } from "@temporalio/common/lib/internal-non-workflow/index.js";
 
@@ -37,6 +37,16 @@ export async function readAllWaiting(client: Client): Promise<Waiting[]> {
     found.push(...(await readOwnWaiting(client, workflowId)).waiting);
   }
   return found;
+}
+
+/** Whether the newest run of a workflow has not ended; false too where Temporal knows none. */
+export async function isRunning(client: Client, workflowId: string): Promise<boolean> {
+  try {
+    return (await client.workflow.getHandle(workflowId).describe()).status.name === "RUNNING";
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
 }
 
 /** With which sentence the last sync of a source that failed has ended; null where Temporal keeps none. */

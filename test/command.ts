@@ -104,3 +104,8 @@ export function succeeded(ended: Ended): Ended {
   if (ended.code !== 0) throw new Error(`exit code ${ended.code}: ${ended.stderr}`);
   return ended;
 }
+
+/** What a command with `--json` printed. @throws Error where it did not end with 0 */
+export function jsonOf<T>(ended: Ended): T {
+  return JSON.parse(succeeded(ended).stdout) as T;
+}

@@ -4,21 +4,16 @@ import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Random } from "../demo/random.ts";
 import type { BuildReport, RunReport } from "../domain/runs.ts";
-import { stackStatus, type ServiceStatus } from "../stack/stack.ts";
 import { openPool } from "../warehouse/database.ts";
-import { createCommandLine, succeeded, type CommandLine, type Ended } from "./command.ts";
+import { createCommandLine, jsonOf, succeeded, type CommandLine } from "./command.ts";
 import { dataOfRound, martAfter, PROJECT, rawAfter, RECORDS } from "./faults-project.ts";
+import { momentOf, serviceOf, strike, type Fault } from "./strike.ts";
 
 const IS_LONG = Boolean(process.env["MIETTE_TEST_LONG"]);
 const SEEDS = IS_LONG ? Array.from({ length: 10 }, (_, index) => index + 1) : [1];
 /** Milliseconds. A dead worker is noticed by its missing heartbeat, 20 s after the last one. */
 const PATIENCE = IS_LONG ? 600_000 : 240_000;
 const HEARTBEAT_TIMEOUT = 20_000;
-
-interface Fault {
-  victim: "worker" | "Postgres" | "Temporal";
-  signal: NodeJS.Signals;
-}
 
 /** A run that is struck twice, while it lands and while it builds. */
 interface Round {
@@ -138,51 +133,6 @@ describe.each(SEEDS)("with seed %i", (seed) => {
     expect(full).toMatchObject({ inserted: 0, updated: 0, deleted: 0 });
   });
 });
-
-/** Waits until the moment has come while a command runs. @param moment null before it has come */
-async function momentOf<T>(running: Promise<Ended>, moment: () => Promise<T | null>): Promise<T> {
-  let ended: Ended | undefined;
-  void running.then((how) => (ended = how));
-  for (;;) {
-    const come = await moment();
-    if (come !== null) return come;
-    if (ended) throw new Error(`the command ended before the moment: ${JSON.stringify(ended)}`);
-    await sleep(5);
-  }
-}
-
-/**
- * Strikes the victim `delay` ms after the moment has come, and waits until it runs again.
- * @param moment null before it has come, and after it has passed
- * @returns what `moment` gave right before the fault
- */
-async function strike<T>(
-  { victim, signal }: Fault,
-  { home }: CommandLine,
-  running: Promise<Ended>,
-  delay: number,
-  moment: () => Promise<T | null>,
-): Promise<T> {
-  await momentOf(running, moment);
-  const before = await serviceOf(home, victim);
-  await sleep(delay);
-  const come = await moment();
-  process.kill(before.pid, signal);
-  if (come === null) throw new Error(`the moment had passed within ${delay} ms`);
-  await expect
-    .poll(async () => (await serviceOf(home, victim)).restarts, { timeout: 60_000 })
-    .toBe(before.restarts + 1);
-  return come;
-}
-
-async function serviceOf(home: string, name: string): Promise<ServiceStatus> {
-  const status = await stackStatus(home);
-  return status!.services.find((service) => service.name.startsWith(name))!;
-}
-
-function jsonOf<T>(ended: Ended): T {
-  return JSON.parse(succeeded(ended).stdout) as T;
-}
 
 async function count(pool: pg.Pool, sql: string): Promise<number> {
   const { rows } = await pool.query<{ count: string }>(sql);

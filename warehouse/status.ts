@@ -41,6 +41,12 @@ export async function runningReprocessings(pool: pg.Pool): Promise<Reprocessing[
   return rows;
 }
 
+/** Whether syncs, builds, erasures and hand-overs wait until stored tokens have their new names. */
+export async function isClosedForRenaming(pool: pg.Pool): Promise<boolean> {
+  const { rowCount } = await pool.query("select from privacy.epoch where moving_xid is not null");
+  return rowCount === 1;
+}
+
 export interface UndeclaredField {
   source: string;
   stream: string;

@@ -35,8 +35,9 @@ export async function mapMatchKeys(
     ]);
     if (!made[0]?.isMade) continue;
     let read = 0;
+    const unnamed = places.map(({ column }) => isUnnamed(column)).join(" or ");
     for (let after: [string, string] | null = null; ;) {
-      const rows: LandedRow[] = await readRows(pool, plan, relation, after);
+      const rows: LandedRow[] = await readRows(pool, plan, `${relation} where (${unnamed})`, after);
       const opened = await vault.openIdentifiers(pool, tokensIn(plan, rows));
       const changes = new Map<string, string>();
       for (const row of rows) {
@@ -55,25 +56,31 @@ export async function mapMatchKeys(
     }
     for (const { kind, column } of places) {
       const { rows: rest } = await pool.query<{ former: string }>(
-        `select distinct ${column} as former from ${relation} as r where ${column} is not null
-           and not exists (select from vault.token_changes as c where c.former = ${column} or c.token = ${column})`,
+        `select distinct ${column} as former from ${relation} where ${isUnnamed(column)}`,
       );
       await noteChanges(pool, new Map(rest.map(({ former }) => [former, naming.token(kind, `former\0${former}`)])));
     }
   }
 }
 
+/** A match key whose new name has not been noted, and that has it not yet. */
+function isUnnamed(column: string): string {
+  const isNoted = (name: string): string => `exists (select from vault.token_changes as c where c.${name} = ${column})`;
+  return `(${column} is not null and not ${isNoted("former")} and not ${isNoted("token")})`;
+}
+
+/** @param from the table, with a condition */
 async function readRows(
   pool: pg.Pool,
   plan: StreamPlan,
-  relation: string,
+  from: string,
   after: [string, string] | null,
 ): Promise<LandedRow[]> {
   const columns = plan.columns.map(({ name }) => `${quoteName(name)}::text`);
   const { rows } = await pool.query<LandedRow>(
     `select record_key as "recordKey", content_hash as "contentHash", version::text as version, sealed,
        owner_token as "ownerToken", array[${columns.join(", ")}]::text[] as columns
-     from ${relation} where $1::uuid is null or (record_key, content_hash) > ($1, $2::uuid)
+     from ${from} and ($1::uuid is null or (record_key, content_hash) > ($1, $2::uuid))
      order by record_key, content_hash limit ${BATCH}`,
     after ?? [null, null],
   );

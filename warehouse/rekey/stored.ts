@@ -49,13 +49,71 @@ async function tiedTables(client: pg.ClientBase | pg.Pool): Promise<TextTable[][
   return [...new Set(groups.values())];
 }
 
-/** `(?:email_folded|email)` without its brackets: the kinds of all tokens that are renamed; null where there are none. */
-async function kindsPattern(client: pg.ClientBase | pg.Pool): Promise<string | null> {
+/** The kinds of all tokens that are renamed. */
+async function renamedKinds(client: pg.ClientBase | pg.Pool): Promise<string[]> {
   const { rows } = await (client as pg.Pool).query<{ kind: string }>(
     "select distinct left(former, -33) as kind from vault.token_changes where token is not null",
   );
-  const kinds = rows.map(({ kind }) => kind.replaceAll(/[^a-z0-9_]/g, "\\$&"));
-  return kinds.length === 0 ? null : kinds.toSorted((a, b) => b.length - a.length).join("|");
+  return rows.map(({ kind }) => kind).toSorted((a, b) => b.length - a.length);
+}
+
+/** The kinds as statements take them: `$1`, an alternation, the longest first, and `$2`, an array. */
+function parametersOf(kinds: string[]): [string, string[]] {
+  return [kinds.map((kind) => kind.replaceAll(/[^a-z0-9_]/g, "\\$&")).join("|"), kinds];
+}
+
+const PLAIN = /^(text|character varying(\(\d+\))?)$/;
+
+/**
+ * Whether a token stands in a value beside other text, by its shape alone. What is a token and nothing else does not: it is
+ * looked up. Most texts are read once, by the cheapest test first.
+ */
+function hasShape(column: string, type: string): string {
+  const text = `${column}::text`;
+  if (!PLAIN.test(type)) return `${text} ~ '_[0-9a-f]{32}'`;
+  return `case when length(${text}) < 34 then false
+    when left(${text}, -33) = any($2) and right(${text}, 33) ~ '^_[0-9a-f]{32}$' then false
+    else ${text} ~ '_[0-9a-f]{32}' end`;
+}
+
+/** The whole value as text, with what stands in it renamed. */
+const newName = (column: string): string => `vault.renamed(${column}::text, $1)`;
+
+/** A column in which tokens stand that have another name by now. */
+interface HeldColumn {
+  /** Quoted. */
+  column: string;
+  type: string;
+  /** Texts that are such a token and nothing else. */
+  isWhole: boolean;
+  /** Longer texts, JSON and arrays in which one stands. */
+  isWithin: boolean;
+}
+
+/** The columns of a table that hold tokens to be renamed: whole ones are found by a join, the others by reading every text. */
+async function heldColumns(
+  client: pg.ClientBase | pg.Pool,
+  { name, columns }: TextTable,
+  kinds: string[],
+): Promise<HeldColumn[]> {
+  const asked = columns.map(([column, type]) => {
+    const quoted = `t.${quoteName(column)}`;
+    const isWhole = PLAIN.test(type)
+      ? `exists (select from ${name} as t join vault.token_changes as c on c.former = ${quoted} where c.token is not null)`
+      : "false";
+    return `${isWhole}, exists (select from ${name} as t
+      where case when ${hasShape(quoted, type)} then ${newName(quoted)} is distinct from ${quoted}::text else false end)`;
+  });
+  const { rows } = await (client as pg.Pool).query<boolean[]>({
+    text: `select ${asked.join(", ")}, $1::text, $2::text[]`,
+    values: parametersOf(kinds),
+    rowMode: "array",
+  });
+  const found = rows[0] as boolean[];
+  return columns.flatMap(([column, type], index) => {
+    const [isWhole, isWithin] = [found[2 * index] as boolean, found[2 * index + 1] as boolean];
+    return isWhole || isWithin ? [{ column: quoteName(column), type, isWhole, isWithin }] : [];
+  });
 }
 
 /**
@@ -64,8 +122,8 @@ async function kindsPattern(client: pg.ClientBase | pg.Pool): Promise<string | n
  * @returns rows that held one
  */
 export async function renameStored(pool: pg.Pool, progress: (rows: number) => void = () => undefined): Promise<number> {
-  const kinds = await kindsPattern(pool);
-  if (kinds === null) return 0;
+  const kinds = await renamedKinds(pool);
+  if (kinds.length === 0) return 0;
   let total = 0;
   for (const group of await tiedTables(pool)) {
     total += await inTransaction(pool, async (client) => {
@@ -79,44 +137,42 @@ export async function renameStored(pool: pg.Pool, progress: (rows: number) => vo
   return total;
 }
 
-async function renameIn(client: pg.ClientBase, { name, columns }: TextTable, kinds: string): Promise<number> {
-  const held = columns.map(([column]) => quoteName(column));
-  const isHeld = `(${held.map((column) => `${column}::text ~ $2`).join(" or ")}) and ${changes(held, "$1")}`;
-  const parameters = [kinds, patternOf(kinds)];
+async function renameIn(client: pg.ClientBase, table: TextTable, kinds: string[]): Promise<number> {
+  const held = await heldColumns(client, table, kinds);
   // A table without one is not touched: its triggers need not know.
-  const { rowCount: any } = await client.query(`select from ${name} where ${isHeld} limit 1`, parameters);
-  if (!any) return 0;
-  const renamed = columns.map(([column, type]) => {
-    const quoted = quoteName(column);
-    return `${quoted} = vault.renamed(${quoted}::text, $1)::${type}`;
+  if (held.length === 0) return 0;
+  const joins: string[] = [];
+  const names = held.map(({ column, type, isWhole, isWithin }, index) => {
+    const former = `t.${column}`;
+    if (isWhole) joins.push(`left join vault.token_changes as c${index} on c${index}.former = ${former}`);
+    const longer = isWithin
+      ? `case when ${hasShape(former, type)} then ${newName(former)} else ${former}::text end`
+      : `${former}::text`;
+    return `${former}::text as f${index}, ${isWhole ? `coalesce(c${index}.token, ${longer})` : longer} as n${index}`;
   });
-  const { rowCount } = await client.query(`update ${name} set ${renamed.join(", ")} where ${isHeld}`, parameters);
+  // Nobody else writes while tokens are renamed, so a row stays in its place within the statement. Each name is made once:
+  // the offset keeps it from being made again where it is compared. Both parameters are named, as Postgres wants it.
+  const { rowCount } = await client.query(
+    `update ${table.name} as held
+     set ${held.map(({ column, type }, index) => `${column} = new.n${index}::${type}`).join(", ")}
+     from (select t.tableoid as part, t.ctid as place, ${names.join(", ")}
+           from ${table.name} as t ${joins.join(" ")} where $1::text <> '' and $2::text[] <> '{}' offset 0) as new
+     where held.tableoid = new.part and held.ctid = new.place
+       and (${held.map((_, index) => `new.n${index} is distinct from new.f${index}`).join(" or ")})`,
+    parametersOf(kinds),
+  );
   return rowCount ?? 0;
 }
 
 /** Tables that still hold a token under its former name. */
 export async function holdersOfFormer(client: pg.ClientBase | pg.Pool): Promise<string[]> {
-  const kinds = await kindsPattern(client);
-  if (kinds === null) return [];
+  const kinds = await renamedKinds(client);
+  if (kinds.length === 0) return [];
   const holders: string[] = [];
-  for (const { name, columns } of await textTables(client)) {
-    const held = columns.map(([column]) => quoteName(column));
-    const where = held.map((column) => `${column}::text ~ $2`).join(" or ");
-    const { rowCount } = await (client as pg.Pool).query(
-      `select from ${name} where (${where}) and ${changes(held, "$1")} limit 1`,
-      [kinds, patternOf(kinds)],
-    );
-    if (rowCount) holders.push(name);
+  for (const table of await textTables(client)) {
+    if ((await heldColumns(client, table, kinds)).length > 0) holders.push(table.name);
   }
   return holders;
-}
-
-function changes(columns: string[], kinds: string): string {
-  return `(${columns.map((column) => `vault.renamed(${column}::text, ${kinds}) is distinct from ${column}::text`).join(" or ")})`;
-}
-
-function patternOf(kinds: string): string {
-  return `(?:${kinds})_[0-9a-f]{32}`;
 }
 
 /** Tokens of identifiers that are noted somewhere and that the vault does not know: no new name can be made of them. */
