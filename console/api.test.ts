@@ -6,7 +6,7 @@ import type { FastifyInstance } from "fastify";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { serveWorkflowId } from "../domain/ids.ts";
 import { confirmIdentity, makeChallenge } from "../warehouse/requests/identity.ts";
-import { CANARY, shopRows, writeErasureProject, writeRows } from "../test/erasure-project.ts";
+import { CANARY, CONTROL, shopRows, writeErasureProject, writeRows } from "../test/erasure-project.ts";
 import { openPipeline, type Pipeline } from "../test/pipeline.ts";
 import { receiveHttp } from "../test/receivers.ts";
 import { createApi } from "./api.ts";
@@ -131,7 +131,14 @@ test("five wrong codes, and three codes, are the end of guessing", async () => {
   const code = await makeChallenge(pipeline.pool, id, "os:anna");
   const wrong = code === "11111111" ? "22222222" : "11111111";
   const answer = (each: string) => api.inject(verification(id, each));
-  for (let i = 0; i < 5; i += 1) expect((await answer(wrong)).statusCode).toBe(403);
+  // Another's code, and a code for a request that nobody has made.
+  const other = asked(CONTROL.email);
+  await call("POST", "/requests", other);
+  const others = await makeChallenge(pipeline.pool, other.subject_request_id, "os:anna");
+  if (others !== code) expect((await answer(others)).statusCode).toBe(403);
+  const next = id.replace(/.$/, (digit) => ((Number.parseInt(digit, 16) + 1) % 16).toString(16));
+  expect((await api.inject(verification(next, code))).statusCode).toBe(403);
+  for (let i = 1; i < 5; i += 1) expect((await answer(wrong)).statusCode).toBe(403);
   expect((await answer(code)).statusCode).toBe(403);
   await makeChallenge(pipeline.pool, id, "os:anna");
   await makeChallenge(pipeline.pool, id, "os:anna");

@@ -223,6 +223,33 @@ test("an archive refuses rather than leave out a table that can't be traversed, 
   await expect(openArchive(requestId, "00000-00000-00000-00000-00000")).rejects.toThrow(/password/i);
 });
 
+test("an archive is had by its own id and passphrase and in its time, and no table's name leads out of its folder", async () => {
+  const [mine, other] = [await ask("access", "c110@crowd.test"), await ask("access", "c111@crowd.test")];
+  const next = mine.requestId.replace(/.$/, (digit) => ((Number.parseInt(digit, 16) + 1) % 16).toString(16));
+  await expect(takeArchive(pipeline.pool, next, "test").next()).rejects.toThrow(/no request of this id/);
+  await expect(openArchive(mine.requestId, other.passphrase as string)).rejects.toThrow(/password/i);
+  await rowsOf("update privacy.archives set expires_at = now() where request_id = $1", [other.requestId]);
+  await expect(takeArchive(pipeline.pool, other.requestId, "test").next()).rejects.toThrow(/not any more/);
+
+  await rowsOf("create schema marketing");
+  for (const name of ["../../../etc/cron.d/x", "..\\..\\etc\\cron.d\\x", "/tmp/x"]) {
+    const table = `marketing."${name}"`;
+    await rowsOf(`create table ${table} (customer_id uuid references core.people, "=HYPERLINK(1)" text)`);
+    await rowsOf(`insert into ${table} values ($1, '=1+1')`, [await customerOf("c112@crowd.test")]);
+  }
+  await rowsOf(
+    "grant usage on schema marketing to privacy; grant select, delete on all tables in schema marketing to privacy",
+  );
+  const { requestId, passphrase } = await ask("access", "c112@crowd.test");
+  const files = await openArchive(requestId, passphrase as string);
+  await rowsOf("drop schema marketing cascade");
+  for (const name of Object.keys(files)) expect(name).toMatch(/^(tables\/)?\w[\w.-]*$/);
+  expect(Object.keys(files).join()).not.toContain("..");
+  const own = Object.entries(files).filter(([name]) => name.startsWith("tables/marketing"));
+  expect(own).toHaveLength(3);
+  for (const [, text] of own) expect(text).toMatch(/,'=HYPERLINK\(1\)\r\n[^]*,'=1\+1\r\n/);
+});
+
 test("a correction stands through syncs, of attributes as of identifiers, until its source sends the right value or it is taken back", async () => {
   const email = "c120@crowd.test";
   const customer = await customerOf(email);

@@ -92,7 +92,8 @@ export async function writeArchive(pool: pg.Pool, vault: Vault, input: ArchiveIn
       asJson(about, tables, (table) => reader.read(table)),
     );
     await add("schema.json", one(`${JSON.stringify(ACCESS_SCHEMA, null, 2)}\n`));
-    for (const table of tables) await add(`tables/${fileName(table.relation)}.csv`, asCsv(reader.read(table)));
+    const names = fileNames(tables.map(({ relation }) => relation));
+    for (const [index, table] of tables.entries()) await add(`tables/${names[index]}.csv`, asCsv(reader.read(table)));
     await zip.close();
     return {
       bytes: sink.bytes,
@@ -181,9 +182,10 @@ async function* one(piece: string): AsyncGenerator<string> {
   yield piece;
 }
 
-/** No path in an archive leads out of the folder that it is opened in. */
-function fileName(relation: string): string {
-  return relation.replace(/[^\p{L}\p{N}._-]+/gu, "_").replace(/\.{2,}/g, "_");
+/** No path in an archive leads out of the folder that it is opened in, and none is there twice. */
+function fileNames(relations: readonly string[]): string[] {
+  const safe = relations.map((each) => each.replace(/[^\p{L}\p{N}._-]+/gu, "_").replace(/\.{2,}/g, "_"));
+  return safe.map((name, index) => (safe.indexOf(name) === index ? name : `${name}_${index}`));
 }
 
 function byteStream(pieces: AsyncIterable<string>): ReadableStream<Uint8Array> {

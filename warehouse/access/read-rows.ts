@@ -3,6 +3,7 @@ import { columnName, LANDING_COLUMNS } from "../../domain/columns.ts";
 import { rawTableName, type StreamSchema } from "../../domain/streams.ts";
 import { open } from "../../privacy/sealing.ts";
 import { quoteName } from "../database.ts";
+import { quoteRelation } from "../models/build.ts";
 import { rowIdentity } from "../landing/seal.ts";
 import type { Vault } from "../vault.ts";
 import type { Redactor } from "./redact.ts";
@@ -66,8 +67,7 @@ export class RowReader {
 
   async *read({ relation, where, kind }: SubjectRows): AsyncGenerator<SubjectRow[]> {
     const cursor = quoteName(`subject of ${relation}`.slice(0, 60));
-    const [schema, name] = relation.split(".") as [string, string];
-    const table = name.replace(/__history$/, "");
+    const table = relation.slice(relation.indexOf(".") + 1).replace(/__history$/, "");
     const owned =
       kind === "record"
         ? `coalesce((select s.is_anothers from subject_rows as s where s.relation = 'raw.' || $$${table}$$ and s.record_key = t.record_key), true)`
@@ -75,7 +75,7 @@ export class RowReader {
     await this.#client.query(
       `declare ${cursor} no scroll cursor for
        select to_jsonb(t) as row, ${kind === "record" ? "t.sealed" : "null::bytea"} as sealed, ${owned} as is_anothers
-       from ${quoteName(schema, name)} as t where ${where}`,
+       from ${quoteRelation(relation)} as t where ${where}`,
     );
     for (;;) {
       const { rows } = await this.#client.query<Stored>(`fetch ${BATCH} from ${cursor}`);

@@ -7,6 +7,7 @@ import { scanTables } from "../erasure/scan.ts";
 import type { Scope } from "../erasure/scope.ts";
 import { readStateColumns, stateCondition } from "../erasure/sweep-state.ts";
 import { carries, findRows, holdErased } from "../erasure/sweep-raw.ts";
+import { quoteRelation } from "../models/build.ts";
 import type { Graph } from "../models/graph.ts";
 
 /** Rows of one relation that are the person's. */
@@ -69,7 +70,7 @@ export async function findSubjectRows(
   const found: SubjectRows[] = [];
   for (const each of wheres) {
     const { rows } = await client.query<{ count: number }>(
-      `select count(*)::float8 as count from ${quoteName(...each.relation.split("."))} as t where ${each.where}`,
+      `select count(*)::float8 as count from ${quoteRelation(each.relation)} as t where ${each.where}`,
     );
     if (rows[0]?.count) found.push({ ...each, rows: rows[0].count });
   }
@@ -131,7 +132,7 @@ async function modelRelations(
     for (const { relation, column, parent, parentColumn } of keys) {
       const where = whereOf.get(parent);
       if (!where || whereOf.has(relation) || !graph.specs.has(relation)) continue;
-      const rowsOf = `select t.${quoteName(parentColumn)} from ${quoteName(...parent.split("."))} as t where ${where}`;
+      const rowsOf = `select t.${quoteName(parentColumn)} from ${quoteRelation(parent)} as t where ${where}`;
       whereOf.set(relation, `t.${quoteName(column)} in (${rowsOf})`);
     }
   }

@@ -1,7 +1,8 @@
 import type pg from "pg";
-import { inTransaction, quoteName } from "../database.ts";
+import { inTransaction } from "../database.ts";
 import { keepRestrictedCredit } from "../erasure/kept-credit.ts";
 import { holdErased } from "../erasure/sweep-raw.ts";
+import { quoteRelation } from "../models/build.ts";
 import { recordChange } from "../relation-state.ts";
 
 /**
@@ -86,7 +87,7 @@ async function setAside(client: pg.ClientBase, people: string[], remembered: rea
     if (!rows[0]?.has) continue;
     await client.query(
       `insert into ops.set_aside (customer_id, relation, content)
-       select t.customer_id, $2, to_jsonb(t) from ${quoteName(...relation.split("."))} as t where t.customer_id = any($1::uuid[])`,
+       select t.customer_id, $2, to_jsonb(t) from ${quoteRelation(relation)} as t where t.customer_id = any($1::uuid[])`,
       [people, relation],
     );
   }
@@ -98,7 +99,7 @@ async function bringBack(client: pg.ClientBase, people: string[]): Promise<void>
     [people],
   );
   for (const { relation } of rows) {
-    const name = quoteName(...relation.split("."));
+    const name = quoteRelation(relation);
     await client.query(
       `insert into ${name}
        select row.* from ops.set_aside as s cross join lateral jsonb_populate_record(null::${name}, s.content) as row

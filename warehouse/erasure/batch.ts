@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { needsIdentity, type RequestState } from "../../domain/requests.ts";
-import { inTransaction, quoteName } from "../database.ts";
+import { inTransaction } from "../database.ts";
+import { quoteRelation } from "../models/build.ts";
 import { noteEvent } from "../requests/store.ts";
 
 /** Requests that are carried out together at the most: each of them costs some statements, and a table is read once for all. */
@@ -125,7 +126,7 @@ export async function vacuumTables(pool: pg.Pool, tables: readonly string[]): Pr
          where format('%s.%s', schemaname, tablename) = $1`,
         [relation],
       );
-      await pool.query(`vacuum (analyze) ${quoteName(...relation.split("."))}`);
+      await pool.query(`vacuum (analyze) ${quoteRelation(relation)}`);
     }
   };
   await Promise.all([vacuumNext(), vacuumNext()]);

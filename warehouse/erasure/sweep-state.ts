@@ -3,6 +3,7 @@ import type { Json } from "../../domain/streams.ts";
 import { normaliseIdentifier } from "../../privacy/normalise.ts";
 import { inTransaction, quoteName } from "../database.ts";
 import { openCursor } from "../landing/cursor.ts";
+import { quoteRelation } from "../models/build.ts";
 import type { Sought } from "../requests/subject.ts";
 import type { Vault } from "../vault.ts";
 import type { SweptRows } from "./sweep-raw.ts";
@@ -59,7 +60,7 @@ export async function countState(
 ): Promise<SweptRows[]> {
   const { rows } = await client.query<Pick<SweptRows, "request" | "rows">>(
     `select e.request, count(distinct (t.tableoid, t.ctid))::float8 as rows
-     from ${quoteName(...relation.split("."))} as t ${JOINS[holds](`t.${quoteName(column)}`)} group by e.request`,
+     from ${quoteRelation(relation)} as t ${JOINS[holds](`t.${quoteName(column)}`)} group by e.request`,
   );
   return rows.map((row) => ({ relation, action: "delete", ...row }));
 }
@@ -67,7 +68,7 @@ export async function countState(
 /** Deletes the rows of a state table, in the caller's transaction. */
 export async function sweepState(client: pg.ClientBase, state: StateColumn): Promise<number> {
   const { rowCount } = await client.query(
-    `delete from ${quoteName(...state.relation.split("."))} where ${stateCondition(state)}`,
+    `delete from ${quoteRelation(state.relation)} where ${stateCondition(state)}`,
   );
   return rowCount ?? 0;
 }

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { inTransaction, quoteName } from "../database.ts";
+import { quoteRelation } from "../models/build.ts";
 import { openSealed } from "../requests/store.ts";
 import type { Sought } from "../requests/subject.ts";
 import type { Vault } from "../vault.ts";
@@ -97,7 +98,7 @@ async function sweepOwn(
     if (isModel(relation)) continue;
     await within(async (client) => {
       const { rowCount } = await client.query(
-        `delete from ${quoteName(...relation.split("."))} where ${quoteName(column)} in (select customer_id from erased_people)`,
+        `delete from ${quoteRelation(relation)} where ${quoteName(column)} in (select customer_id from erased_people)`,
       );
       await addSwept(client, batchId, { [`${relation} delete`]: rowCount ?? 0 });
     });

@@ -1,6 +1,6 @@
 import type { Pool } from "pg";
 import type { IdentityRules } from "../../domain/project.ts";
-import { quoteName } from "../database.ts";
+import { quoteRelation } from "../models/build.ts";
 import { readContracts } from "./contracts.ts";
 
 /** One customer: the identifiers, and the links between them with the records and dates behind them. */
@@ -130,7 +130,7 @@ async function readCustomerRecords(
   client: Parameters<typeof readContracts>[0]["client"],
   customerId: string,
 ): Promise<CustomerRecord[]> {
-  const contracts = await readContracts({ client, input: (relation) => quoteName(...relation.split(".")) });
+  const contracts = await readContracts({ client, input: quoteRelation });
   const records: CustomerRecord[] = [];
   for (const { from, tokens, time } of contracts) {
     if (!tokens.length) continue;

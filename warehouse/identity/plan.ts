@@ -5,6 +5,7 @@ import { partition } from "../../identity/partition.ts";
 import { recognisePeople } from "../../identity/people.ts";
 import type { BlockedIdentifier } from "../blocked.ts";
 import { quoteName } from "../database.ts";
+import { quoteRelation } from "../models/build.ts";
 import { readContracts } from "./contracts.ts";
 import { readDecisions, readFormerPeople, readRecords } from "./read.ts";
 import { addOwnersByReference } from "./references.ts";
@@ -43,9 +44,9 @@ async function computeShadow(
   const context = {
     client,
     rules,
-    input: (relation: string) => quoteName(...relation.split(".")),
+    input: quoteRelation,
     output: (relation: string) => shadow(relation.split(".")[1]!),
-    published: (relation: string) => quoteName(...relation.split(".")),
+    published: quoteRelation,
   };
   const contracts = await readContracts(context);
   const records = await readRecords(context, contracts);

@@ -121,9 +121,10 @@ export async function dropBuildRelations(client: ClientBase): Promise<void> {
   }
 }
 
-/** `"core"."orders"` of `core.orders`. */
+/** `"core"."orders"` of `core.orders`. A table that somebody else has made may have further dots in its name. */
 export function quoteRelation(relation: string): string {
-  return quoteName(...relation.split("."));
+  const dot = relation.indexOf(".");
+  return quoteName(relation.slice(0, dot), relation.slice(dot + 1));
 }
 
 /** Where this build reads a relation from: its own build schema if it computes the relation, else the published one. */

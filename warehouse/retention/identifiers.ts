@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { inTransaction, quoteName } from "../database.ts";
+import { quoteRelation } from "../models/build.ts";
 import { readRawTables, type RawTable } from "../erasure/raw-tables.ts";
 import { readStateColumns } from "../erasure/sweep-state.ts";
 import { readEpoch } from "../epoch.ts";
@@ -70,7 +71,7 @@ async function leaveOutUsed(client: pg.ClientBase, tables: readonly RawTable[], 
   for (const { relation, column, holds } of await readStateColumns(client)) {
     if (NAMES_ONLY.has(relation) || relation.startsWith("vault.") || holds === "customer") continue;
     const name = quoteName(column);
-    const from = quoteName(...relation.split("."));
+    const from = quoteRelation(relation);
     await isUsed(`select ${holds === "tokens" ? `unnest(${name})` : name} from ${from}`);
   }
   await isUsed(tokensInText("ops.undeclared_fields", "field", "true"));

@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { STATE_CATEGORIES, type RetainedRows, type RetentionRule, type StateCategory } from "../../domain/retention.ts";
-import { inTransaction, quoteName } from "../database.ts";
+import { inTransaction } from "../database.ts";
+import { quoteRelation } from "../models/build.ts";
 import { readEpoch } from "../epoch.ts";
 import { addChanged } from "./run.ts";
 
@@ -57,7 +58,7 @@ export async function countExpiredState(
   const counts: RetainedRows[] = [];
   for (const { relation, condition } of await expiredStates(client, rules)) {
     const { rows } = await client.query<{ count: number }>(
-      `select count(*)::float8 as count from ${quoteName(...relation.split("."))} as t where ${condition}`,
+      `select count(*)::float8 as count from ${quoteRelation(relation)} as t where ${condition}`,
     );
     const count = rows[0]?.count ?? 0;
     if (count > 0) counts.push({ relation, action: "delete", rows: count, passedOver: 0 });
@@ -68,7 +69,7 @@ export async function countExpiredState(
 /** Takes it out, in batches. */
 export async function expireState(pool: pg.Pool, runId: string, rules: readonly RetentionRule[]): Promise<void> {
   for (const { relation, condition } of await expiredStates(pool, rules)) {
-    const name = quoteName(...relation.split("."));
+    const name = quoteRelation(relation);
     for (let taken = BATCH; taken === BATCH;) {
       taken = await inTransaction(pool, async (client) => {
         await readEpoch(client);

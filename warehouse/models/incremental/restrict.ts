@@ -1,5 +1,6 @@
 import type { SelectStmt } from "libpg-query";
 import { quoteName } from "../../database.ts";
+import { quoteRelation } from "../build.ts";
 import type { Reading } from "../select.ts";
 import type { Statement } from "../syntax.ts";
 
@@ -20,7 +21,7 @@ export function restrict(
     if (condition === null || location < end) continue;
     const written = WRITTEN.exec(bytes.toString("utf8", location, location + 300))![0];
     const alias = hasAlias ? "" : ` as ${quoteName(relation.split(".")[1]!)}`;
-    const text = `(select * from ${quoteName(...relation.split("."))} as restricted where ${condition})${alias}`;
+    const text = `(select * from ${quoteRelation(relation)} as restricted where ${condition})${alias}`;
     parts.push(bytes.subarray(end, location), Buffer.from(text));
     end = location + Buffer.byteLength(written);
   }
