@@ -24,6 +24,11 @@ export interface Figure {
   note: string | null;
 }
 
+/** A figure that runs are to be added to. */
+export function emptyFigure(what: string, records: number | null): Figure {
+  return { what, seconds: [], records, reference: null, peakMemory: null, note: null };
+}
+
 /** The middle of the values, or the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);

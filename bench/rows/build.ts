@@ -2,7 +2,7 @@ import type { BuildReport } from "../../domain/runs.ts";
 import { generateIncrement } from "../../cli/generate/generation.ts";
 import type { Graph } from "../../warehouse/models/graph.ts";
 import { buildPlainly } from "../plain-sql.ts";
-import { type Figure, requireEqual, type Row } from "../row.ts";
+import { emptyFigure, type Figure, requireEqual, type Row } from "../row.ts";
 import { syncAll } from "../warehouse.ts";
 
 const KEPT = "bench_landed";
@@ -55,10 +55,6 @@ export const row: Row = {
     return [full, nothing, added, changed];
   },
 };
-
-function emptyFigure(what: string, records: number | null): Figure {
-  return { what, seconds: [], records, reference: null, peakMemory: null, note: null };
-}
 
 /** What of a build no select does, and how long it took. */
 function describeNodes(graph: Graph, { models }: BuildReport): string {

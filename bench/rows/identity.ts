@@ -1,6 +1,6 @@
 import type { BuildReport } from "../../domain/runs.ts";
 import { addNewLinks, fillLinks, linkCounts, writeLinksProject } from "../links.ts";
-import { type Figure, requireEqual, type Row, timed } from "../row.ts";
+import { emptyFigure, type Figure, requireEqual, type Row, timed } from "../row.ts";
 import { bareUnionFind } from "../union-find.ts";
 import type { Measured, Warehouse } from "../warehouse.ts";
 
@@ -47,10 +47,6 @@ export const row: Row = {
     return [full, published, increment, incrementPublished];
   },
 };
-
-function emptyFigure(what: string, records: number): Figure {
-  return { what, seconds: [], records, reference: null, peakMemory: null, note: null };
-}
 
 function addRun(step: Figure, whole: Figure, { seconds, peakMemory, report }: Measured<BuildReport>): void {
   const people = report.models.find(({ relation }) => relation === "core.people");

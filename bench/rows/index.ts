@@ -6,6 +6,7 @@ import { row as identity } from "./identity.ts";
 import { row as incremental } from "./incremental.ts";
 import { row as loadCsv } from "./load-csv.ts";
 import { row as loadJsonl } from "./load-jsonl.ts";
+import { row as repair } from "./repair.ts";
 import { row as rotation } from "./rotation.ts";
 import { row as sealing } from "./sealing.ts";
 import { row as sourceToMart } from "./source-to-mart.ts";
@@ -17,6 +18,7 @@ export const rows: Readonly<Record<string, Row | string>> = {
   incremental,
   identity,
   build,
+  repair,
   "source-to-mart": sourceToMart,
   sealing,
   rotation,
