@@ -33,6 +33,22 @@ test(
     expect(succeeded(await identity("why", one)).stdout).toMatch(
       new RegExp(`^Customer ${one}, kept with customer_id_\\S+\n[^]*email_\\S+[^]*record [0-9a-f-]{36}`),
     );
+    // Of attributes only those that records decide are told, of which none is personal, and of a sensitive one no value.
+    expect(succeeded(await identity("why", one, "--attribute", "country")).stdout).toMatch(/won\s+FR\s+shop/);
+    for (const attribute of ["email", "email_token", "full_name", "customer_ref", "note"]) {
+      const { code, stdout, stderr } = await identity("why", one, "--attribute", attribute, "--json");
+      expect([code, stdout, stderr]).toEqual([2, "", expect.stringMatching(/is no attribute that records decide/)]);
+    }
+    const schema = PROJECT["schemas/customers.yaml"] ?? "";
+    const sensitive = schema.replace("country: { type: string }", "country: { type: string, sensitive: ethnicity }");
+    expect(sensitive).not.toBe(schema);
+    await first.write({ "schemas/customers.yaml": sensitive });
+    for (const format of [[], ["--json"]]) {
+      const { stdout, stderr } = await identity("why", one, "--attribute", "country", ...format);
+      expect(stdout + stderr).toMatch(/ethnicity/);
+      expect(stdout + stderr).not.toMatch(/\bFR\b/);
+    }
+    await first.write({ "schemas/customers.yaml": schema });
     expect(await told("conflicts")).toEqual({ total: 0, conflicts: [] });
     expect(succeeded(await identity("merge", one, two, "--purpose", "they called")).stdout).toMatch(/Done: \d+ rows/);
     const graph = succeeded(await identity("graph", two)).stdout;
