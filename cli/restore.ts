@@ -12,6 +12,7 @@ import { checkParts, restoreState } from "../warehouse/backup/restore.ts";
 import { describeTarget, requireAlone, type Target } from "../warehouse/backup/target.ts";
 import { writeBackup } from "../warehouse/backup/write.ts";
 import { openPools } from "../warehouse/database.ts";
+import { keptFacts } from "../warehouse/erasure/kept-facts.ts";
 import { Vault } from "../warehouse/vault.ts";
 import { findBackup, requireNewestVault } from "./backup-files.ts";
 import { runsInFlight } from "./runs-in-flight.ts";
@@ -67,6 +68,7 @@ async function restore(servers: Servers, path: string, flags: RestoreFlags): Pro
     data,
     vault,
     actor: `os:${userInfo().username}`,
+    facts: keptFacts(await servers.graph(), project),
     onTable: (table, rows) => progress.show(`${table} ${rows}`),
   });
   await rm(kept, { force: true });

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
 import { openBackupFile, readTables, type Part } from "../warehouse/backup/file.ts";
 import { openPools } from "../warehouse/database.ts";
+import { keptFacts } from "../warehouse/erasure/kept-facts.ts";
 import { rebuild } from "../warehouse/backup/rebuild.ts";
 import { checkParts, restoreState } from "../warehouse/backup/restore.ts";
 import { writeBackup } from "../warehouse/backup/write.ts";
@@ -59,6 +60,7 @@ async function restore(files: { data: string; vault: string }, onTable?: () => v
     data,
     vault,
     actor: "test",
+    facts: keptFacts(graph, await demo.pipeline.project()),
     ...(onTable ? { onTable } : {}),
   });
   const pools = openPools(target.url);

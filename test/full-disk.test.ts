@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, rename, rm, statfs, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, statfs, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openPool } from "../warehouse/database.ts";
@@ -51,8 +51,10 @@ test(
     const ballast = join(disk, "ballast");
     await writeFile(ballast, Buffer.alloc(Math.max(0, bavail * bsize - LEFT)));
     const running = commands.miette(["sync", "shop", "--json"]);
-    // Long enough for attempts that find no room.
-    await new Promise((resolve) => setTimeout(resolve, 20_000));
+    // An attempt that finds no room says so in the log, and the command soon after.
+    const log = (): Promise<string> => readFile(join(commands.home, "logs", "worker.log"), "utf8");
+    await expect.poll(log, { timeout: 300_000, interval: 500 }).toContain('"code":"warehouse_unavailable"');
+    await new Promise((resolve) => setTimeout(resolve, 10_000));
     await rm(ballast);
 
     const { stderr } = succeeded(await running);

@@ -27,6 +27,10 @@ export interface Manifest {
   epoch: string;
   /** The key of the HMAC, wrapped by a generation of the key ring; a later rotation wraps it anew, so of `data` the vault's counts. */
   key: { generation: number; wrapped: string };
+  /** Versions of the key of tokens that the vault kept, the current one last; absent in files that are older than re-keying: 1. */
+  tokenKeys?: number[];
+  /** Whether stored tokens were being renamed under a new key. */
+  isRenaming?: boolean;
   tables: TableDescription[];
 }
 

@@ -8,6 +8,7 @@ import type { KeyEncryption } from "../../privacy/keys.ts";
 import { recordAudit } from "../audit.ts";
 import { inTransaction, quoteName } from "../database.ts";
 import { migrate, migrationNames } from "../migrate.ts";
+import { renameStored } from "../rekey/stored.ts";
 import { type BackupFile, readTables, requireAuthentic } from "./file.ts";
 import { dropLostIdentifiers, type LostIdentifiers } from "./lost-identifiers.ts";
 import {
@@ -31,13 +32,15 @@ export interface RestoreOptions {
   vault: BackupFile;
   /** Who restores, for the audit. */
   actor: string;
+  /** Raw tables whose records outlive their person, with the open columns that they lose with it. */
+  facts: ReadonlyMap<string, readonly string[]>;
   /** Called with each table's name and rows as it is done. */
   onTable?(table: string, rows: number): void;
 }
 
 /**
  * Whether two parts may be restored together, found out before anything is touched: both whole and unaltered, of one
- * warehouse, the vault opened by the key, and not older than the data.
+ * warehouse, the vault opened by the key, not older than the data, and with the names of the identifiers in them.
  * @throws UserError
  */
 export async function checkParts(data: BackupFile, vault: BackupFile, encryption: KeyEncryption): Promise<void> {
@@ -60,6 +63,7 @@ export async function checkParts(data: BackupFile, vault: BackupFile, encryption
       { file: vault.path },
     );
   }
+  requireNames(data, vault);
   const known = new Set(await migrationNames());
   for (const { path, manifest } of [data, vault]) {
     const unknown = manifest.migrations.find((name) => !known.has(name));
@@ -92,8 +96,10 @@ export async function restoreState(pool: pg.Pool, options: RestoreOptions): Prom
   await migrate(url, [...data.manifest.migrations, ...vault.manifest.migrations]);
   await inTransaction(pool, (client) => loadPart(client, vault, options));
   await migrate(url);
+  // The vault still tells what identifiers are called now that were called otherwise when the data were kept.
+  if (tokenKeyOf(vault) > tokenKeyOf(data)) await renameStored(pool);
   return await inTransaction(pool, async (client) => {
-    const lost = await dropLostIdentifiers(client, rememberedIn(data));
+    const lost = await dropLostIdentifiers(client, rememberedIn(data), options.facts);
     await forgetRuns(client);
     // Until here everything belongs to who restores.
     await client.query("select ops.settle_privileges()");
@@ -105,6 +111,28 @@ export async function restoreState(pool: pg.Pool, options: RestoreOptions): Prom
     await client.query(`drop schema ${quoteName(UNFINISHED)} cascade`);
     return lost;
   });
+}
+
+function requireNames(data: BackupFile, vault: BackupFile): void {
+  if (vault.manifest.isRenaming) {
+    throw new UserError(
+      "this vault was written while stored identifiers got tokens under a new key; run miette keys rekey to its end, or give a vault from before or after it",
+      { file: vault.path },
+    );
+  }
+  if (tokenKeysOf(vault).includes(tokenKeyOf(data))) return;
+  throw new UserError(
+    `the data of ${data.manifest.takenAt} are from before identifiers got tokens under a new key (miette keys rekey), and the vault of ${vault.manifest.takenAt} has retired the former one, so it knows nobody in them; restore data that were backed up since`,
+    { file: data.path },
+  );
+}
+
+function tokenKeysOf({ manifest }: BackupFile): number[] {
+  return manifest.tokenKeys ?? [1];
+}
+
+function tokenKeyOf(file: BackupFile): number {
+  return Math.max(...tokenKeysOf(file));
 }
 
 function rememberedIn({ manifest }: BackupFile): TableDescription[] {

@@ -29,6 +29,8 @@ interface ColumnDescription {
 
 /** Schemas that hold state, by the part of a backup they go to. Keys and what privacy law asks to be kept are stored apart. */
 export const STATE_SCHEMAS = { data: ["ops", "raw"], vault: ["vault", "privacy"] } as const;
+/** What erasures keep of orders goes with the vault: of data from before an erasure nothing else knows it. */
+export const KEPT_WITH_VAULT = ["ops.kept_credit", "ops.kept_campaigns"];
 /** Schemas that a build fills again. */
 export const DERIVED_SCHEMAS = ["staging", "core", "mart", "build_staging", "build_core", "build_mart"];
 
@@ -38,16 +40,18 @@ const MIGRATIONS = ["ops.migrations", "ops.migrations_lock"];
 /**
  * The tables of some schemas and some tables by name, parents before the tables whose foreign keys point at them.
  * @param also `core.people`: schema and name
+ * @param without those that are left out
  */
 export async function describeTables(
   client: ClientBase | Pool,
   schemas: readonly string[],
   also: readonly string[],
+  without: readonly string[] = [],
 ): Promise<TableDescription[]> {
   const { rows } = await (client as Pool).query<TableDescription & { parents: string[] }>(QUERY, [
     schemas,
     also,
-    MIGRATIONS,
+    [...MIGRATIONS, ...without],
   ]);
   const byName = new Map(rows.map((row) => [nameOf(row), row]));
   const ordered = new Map<string, TableDescription>();

@@ -5,7 +5,14 @@ import { CodedError } from "../../domain/errors.ts";
 import { inTransaction, quoteName } from "../database.ts";
 import type { Vault } from "../vault.ts";
 import { type Manifest, type Part, writeBackupFile } from "./file.ts";
-import { describeTables, keptColumns, nameOf, STATE_SCHEMAS, type TableDescription } from "./tables.ts";
+import {
+  describeTables,
+  KEPT_WITH_VAULT,
+  keptColumns,
+  nameOf,
+  STATE_SCHEMAS,
+  type TableDescription,
+} from "./tables.ts";
 
 /** The vault's key that proves that a backup is this warehouse's own. */
 export const BACKUP_KEY = "backup";
@@ -65,8 +72,8 @@ type Tables = Record<Part, TableDescription[]>;
 
 async function describeParts(client: pg.Pool | ClientBase, remembered: readonly string[]): Promise<Tables> {
   return {
-    data: await describeTables(client, STATE_SCHEMAS.data, remembered),
-    vault: await describeTables(client, STATE_SCHEMAS.vault, []),
+    data: await describeTables(client, STATE_SCHEMAS.data, remembered, KEPT_WITH_VAULT),
+    vault: await describeTables(client, STATE_SCHEMAS.vault, KEPT_WITH_VAULT),
   };
 }
 
@@ -104,12 +111,16 @@ async function readManifest(client: ClientBase, project: string): Promise<Omit<M
     takenAt: string;
     migrations: string[];
     epoch: string;
+    tokenKeys: number[];
+    isRenaming: boolean;
     generation: number;
     wrapped: Buffer;
   }>(
     `select to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "takenAt",
        (select array_agg(name order by id) from ops.migrations) as migrations,
-       (select epoch::text from privacy.epoch) as epoch, k.generation, k.wrapped_key as wrapped
+       (select epoch::text from privacy.epoch) as epoch,
+       (select moving_xid is not null from privacy.epoch) as "isRenaming",
+       (select array_agg(version order by version) from vault.keys where purpose = 'token') as "tokenKeys", k.generation, k.wrapped_key as wrapped
      from vault.keys k where k.purpose = $1 order by k.version desc limit 1`,
     [BACKUP_KEY],
   );

@@ -10,6 +10,8 @@ export interface RawTable {
   name: string;
   /** Columns that hold tokens of the record's identifiers. */
   identifiers: string[];
+  /** Of them those with match keys, by which nothing is found in the vault. */
+  matchKeys: string[];
   /** Columns that hold tokens or remains of personal fields: what a record loses with its person. */
   personal: string[];
   /** Open columns of text and JSON, in which the tokens of addresses and numbers may stand. */
@@ -48,13 +50,15 @@ function describe(name: string, schema: StreamSchema, types: ReadonlyMap<string,
     if (label.identifier) identifiers.push(column);
     personal.push(...remainColumns(column, label).map((each) => each.name));
   }
-  for (const matchKey of Object.keys(schema.match_keys ?? {})) identifiers.push(columnName(matchKey));
+  const matchKeys = Object.keys(schema.match_keys ?? {}).map((matchKey) => columnName(matchKey));
+  identifiers.push(...matchKeys);
   const there = (columnsOf: string[]): string[] => [...new Set(columnsOf)].filter((column) => types.has(column));
   const isText = (column: string): boolean => types.get(column) === "text" || types.get(column) === "jsonb";
   return {
     relation: `raw.${name}`,
     name,
     identifiers: there(identifiers),
+    matchKeys: there(matchKeys),
     personal: there([...identifiers, ...personal]),
     texts: there([...open])
       .filter(isText)

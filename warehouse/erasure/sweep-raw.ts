@@ -49,16 +49,18 @@ export async function holdErased(client: pg.ClientBase, requests: readonly Erase
  * Records are theirs by identity resolution, by a token of theirs where it has not been asked yet, or by the record they
  * refer to. Records of other people lose the tokens alone.
  * @param dropped null where records are deleted; else they stay without their person, and lose these open columns too
+ * @param isAnothers SQL: whether a row `t` with an identifier of theirs is somebody else's, where identity has not been asked
  */
 export async function sweepRaw(
   client: pg.ClientBase,
   table: RawTable,
   dropped: readonly string[] | null,
+  isAnothers = "false",
 ): Promise<SweptRows[]> {
   // Parents are told by what was taken out of them before.
   const parents =
     "select record_key from privacy.stripped_records union all select record_key from ops.removed_records";
-  await findRows(client, table, dropped !== null, parents);
+  await findRows(client, table, dropped !== null, parents, isAnothers);
   const swept = dropped === null ? await deleteFound(client, table) : await stripFound(client, table, dropped);
   swept.push(...(await cutOthers(client, table)));
   if (swept.length > 0) await recordChange(client, table.relation);
@@ -147,6 +149,7 @@ export async function findRows(
   table: RawTable,
   isKept: boolean,
   parents: string,
+  isAnothers = "false",
 ): Promise<void> {
   const relation = quoteName("raw", table.name);
   const { rows } = await client.query<{ has: boolean }>("select to_regclass('core.record_owners') is not null as has");
@@ -164,7 +167,7 @@ export async function findRows(
          ? `select t.record_key, ${nobodyElse} o.customer_id is not null and p.customer_id is null end, coalesce(p.request, t.request)
             from carrying as t left join core.record_owners as o on o.record_key = t.record_key
               left join erased_people as p on p.customer_id = o.customer_id`
-         : "select t.record_key, false, t.request from carrying as t"
+         : `select t.record_key, ${isAnothers}, t.request from carrying as t`
      }`,
   );
   if (hasOwners) {

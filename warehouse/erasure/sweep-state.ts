@@ -4,7 +4,6 @@ import { normaliseIdentifier } from "../../privacy/normalise.ts";
 import { inTransaction, quoteName } from "../database.ts";
 import { openCursor } from "../landing/cursor.ts";
 import { quoteRelation } from "../models/build.ts";
-import type { Sought } from "../requests/subject.ts";
 import type { Vault } from "../vault.ts";
 import type { SweptRows } from "./sweep-raw.ts";
 
@@ -84,17 +83,21 @@ export async function sweepFieldNames(client: pg.ClientBase): Promise<number> {
 /**
  * Resets cursors that hold a value of an erased person: what a keyset cursor stands at is the last key that was read. The
  * next sync of that stream reads from its start, and writes only what differs.
+ * @param isErased asked of each text and number, as it stands and as an address or number is spelled in the vault
  */
-export async function sweepCursors(pool: pg.Pool, vault: Vault, identifiers: readonly Sought[]): Promise<number> {
+export async function sweepCursors(
+  pool: pg.Pool,
+  vault: Vault,
+  isErased: (canonical: string) => boolean,
+): Promise<number> {
   const key = await vault.purposeKey(pool, "cursor");
-  const values = new Set(identifiers.map(({ canonical }) => canonical));
   return await inTransaction(pool, async (client) => {
     const { rows } = await client.query<{ source: string; stream: string; sealed: Buffer }>(
       "select source, stream, sealed from ops.cursors where sealed is not null for update",
     );
     let reset = 0;
     for (const { source, stream, sealed } of rows) {
-      if (!holds(openCursor(key, source, stream, sealed), values)) continue;
+      if (!holds(openCursor(key, source, stream, sealed), isErased)) continue;
       await client.query(
         "update ops.cursors set sealed = null, position = position + 1, updated_at = now() where source = $1 and stream = $2",
         [source, stream],
@@ -105,15 +108,12 @@ export async function sweepCursors(pool: pg.Pool, vault: Vault, identifiers: rea
   });
 }
 
-function holds(value: Json, values: ReadonlySet<string>): boolean {
+function holds(value: Json, isErased: (canonical: string) => boolean): boolean {
   if (typeof value === "string") {
-    return (
-      values.has(value) ||
-      values.has(normaliseIdentifier("email", value, null) ?? "") ||
-      values.has(normaliseIdentifier("phone", value, null) ?? "")
-    );
+    const spellings = [value, normaliseIdentifier("email", value, null), normaliseIdentifier("phone", value, null)];
+    return spellings.some((each) => each !== null && isErased(each));
   }
-  if (typeof value === "number") return values.has(String(value));
+  if (typeof value === "number") return isErased(String(value));
   if (typeof value !== "object" || value === null) return false;
-  return Object.values(value).some((each) => holds(each, values));
+  return Object.values(value).some((each) => holds(each, isErased));
 }

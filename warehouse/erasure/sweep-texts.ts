@@ -3,7 +3,9 @@ import { quoteName } from "../database.ts";
 import { recordChange } from "../relation-state.ts";
 import type { RawTable } from "./raw-tables.ts";
 
-const TOKEN = /(?:email|phone)_[0-9a-f]{32}/g;
+/** A token in a longer text, as a regular expression with one group. */
+export const TOKEN_IN_TEXT = "((?:email|phone)_[0-9a-f]{32})";
+const TOKEN = new RegExp(TOKEN_IN_TEXT, "g");
 
 /**
  * Takes the tokens of erased people out of the open text and JSON of what others wrote: an address in a page's URL, a
@@ -33,7 +35,7 @@ async function sweepColumn(
     `select t.ctid::text as place, t.${name}::text as value from ${relation} as t
      where (t.${name}::text like '%email\\_%' or t.${name}::text like '%phone\\_%')
        -- Only of what has passed the cheaper test: a regular expression costs 20 times as much.
-       and t.${name}::text ~ '(email|phone)_[0-9a-f]{32}'
+       and t.${name}::text ~ '${TOKEN_IN_TEXT}'
      for update`,
   );
   const hits = rows.flatMap(({ place, value }) => {

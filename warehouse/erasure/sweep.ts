@@ -6,14 +6,11 @@ import type { Sought } from "../requests/subject.ts";
 import type { Vault } from "../vault.ts";
 import { keepErasedCredit } from "./kept-credit.ts";
 import { readPersonKeys } from "./plan.ts";
-import { readRawTables, type RawTable } from "./raw-tables.ts";
+import { readRawTables } from "./raw-tables.ts";
 import type { Scope } from "./scope.ts";
 import { readStateColumns, sweepCursors, sweepFieldNames, sweepState } from "./sweep-state.ts";
-import { holdErased, sweepRaw } from "./sweep-raw.ts";
-import { sweepTexts } from "./sweep-texts.ts";
-
-/** A chain of references longer than this is a circle of records that refer to each other. */
-const ROUNDS = 20;
+import { holdErased } from "./sweep-raw.ts";
+import { sweepTables, type Within } from "./sweep-tables.ts";
 
 /** What the requests of a batch found to be their people's, joined. */
 export async function openBatch(pool: pg.Pool, vault: Vault, batchId: string): Promise<Scope> {
@@ -46,7 +43,7 @@ export async function sweep(
   isModel: (relation: string) => boolean,
 ): Promise<void> {
   const erased = await openBatch(pool, vault, batchId);
-  const within = <T>(work: (client: pg.ClientBase) => Promise<T>): Promise<T> =>
+  const within: Within = (work) =>
     inTransaction(pool, async (client) => {
       await holdErased(client, [erased]);
       return await work(client);
@@ -54,38 +51,13 @@ export async function sweep(
   await within(keepErasedCredit);
   const tables = await readRawTables(pool);
   const tokens = new Set(erased.tokens);
-  for (let round = 1; round <= ROUNDS; round += 1) {
-    // Parents' rows tell which children go with them, so it goes round until nothing is found any more.
-    let found = 0;
-    for (const table of tables) {
-      if (round > 1 && table.parents.length === 0) continue;
-      found += await within((client) => sweepTable(client, batchId, table, facts, tokens, round === 1));
-    }
-    if (found === 0) break;
-  }
+  await sweepTables({ tables, facts, tokens, isAnothers: "false" }, within, (client, counts) =>
+    addSwept(client, batchId, counts),
+  );
   await sweepOwn(pool, batchId, within, isModel);
   await sweepRest(pool, vault, batchId, erased.identifiers, within);
   vault.forgetIdentifiers();
 }
-
-async function sweepTable(
-  client: pg.ClientBase,
-  batchId: string,
-  table: RawTable,
-  facts: ReadonlyMap<string, readonly string[]>,
-  tokens: ReadonlySet<string>,
-  isFirst: boolean,
-): Promise<number> {
-  const swept = await sweepRaw(client, table, facts.get(table.relation) ?? null);
-  const counts: Record<string, number> = {};
-  const add = (key: string, rows: number): void => void (counts[key] = (counts[key] ?? 0) + rows);
-  for (const { relation, action, rows } of swept) add(`${relation} ${action}`, rows);
-  if (isFirst) add(`${table.relation} cut`, await sweepTexts(client, table, tokens));
-  await addSwept(client, batchId, counts);
-  return swept.reduce((sum, { relation, rows }) => (relation === table.relation ? sum + rows : sum), 0);
-}
-
-type Within = <T>(work: (client: pg.ClientBase) => Promise<T>) => Promise<T>;
 
 /** Tables of the project's own that point at people: their rows would also keep the build from taking the people out. */
 async function sweepOwn(
@@ -113,7 +85,8 @@ async function sweepRest(
   identifiers: readonly Sought[],
   within: Within,
 ): Promise<void> {
-  const reset = await sweepCursors(pool, vault, identifiers);
+  const values = new Set(identifiers.map(({ canonical }) => canonical));
+  const reset = await sweepCursors(pool, vault, (canonical) => values.has(canonical));
   await within(async (client) => {
     await addSwept(client, batchId, {
       "ops.cursors cut": reset,

@@ -389,3 +389,43 @@ test("a page that was tokenised while an erasure began is decided anew", async (
   );
   expect(rows.map(({ id }) => Number(id))).toEqual([31, 33, 41, 42, 43]);
 });
+
+test("fields of 9 MB land as they are, sealed or open, and in quarantine, with addresses found in them", async () => {
+  const stream = testStream(
+    {
+      type: "object",
+      required: ["id"],
+      properties: {
+        id: { type: "integer" },
+        note: { type: ["string", "null"] },
+        tree: { type: ["object", "null"] },
+        diary: { type: ["string", "null"], personal: "free_text" },
+      },
+    },
+    { rejectLimit: 1 },
+  );
+  const long = "Zoë ".repeat(9 << 18);
+  const pages = [
+    {
+      records: [
+        { id: 1, note: `${long}a@b.example` },
+        { id: 2, tree: { long } },
+      ],
+    },
+    { records: [{ id: 3, diary: long, undeclared: long }] },
+    { records: [{ id: "x", note: long }] },
+  ];
+  const report = await syncPages(database.pool, vault, stream, pages);
+  expect(report).toMatchObject({ inserted: 3, rejected: 1 });
+  const token = vault.naming.token("email", "a@b.example");
+  const { rows } = await database.pool.query(
+    `select note = $1 || $2 as note, tree ->> 'long' = $1 as tree, octet_length(sealed) > $3 as sealed
+     from raw.shop__${stream.name} order by id`,
+    [long, token, 2 * Buffer.byteLength(long)],
+  );
+  expect(rows).toMatchObject([{ note: true }, { tree: true }, { note: null, tree: null, sealed: true }]);
+  const again = await syncPages(database.pool, vault, stream, pages.slice(0, 2));
+  expect(again).toMatchObject({ inserted: 0, unchanged: 3 });
+  const [kept] = await openQuarantine(database.pool, vault, { source: "shop", stream: stream.name, limit: 1 });
+  expect(JSON.stringify(kept)).toContain(long);
+});
