@@ -37,10 +37,10 @@ export async function resolveChanges(context: ChangeContext): Promise<Record<str
     // Who is on a record with an identifier that is hidden now and was not, or the other way round, is touched too.
     const flips = (i: number) => before[i]!.isPublished && before[i]!.isHidden !== Boolean(shared[i]! || blocked[i]!);
     if (await touched.addIdentifiers(tokensOf(records, flips))) continue;
-    await touched.settle();
+    const isAll = await touched.settle();
 
-    const within = await readRecords(context, contracts, touched.records);
-    const isBlocked = await readBlocked(context, within);
+    const within = isAll ? records : await readRecords(context, contracts, touched.records);
+    const isBlocked = isAll ? blocked : await readBlocked(context, within);
     const decisions = await readDecisions(context, within);
     const isShared = Uint8Array.from(within.kindOf, (_, i) => shared[records.find(within.token(i))]!);
     const result = partition({ ...within, ...decisions, rules: rules.identifiers, blocked: isBlocked }, isShared);
@@ -48,7 +48,7 @@ export async function resolveChanges(context: ChangeContext): Promise<Record<str
     const people = recognisePeople(result.person, former);
     const resolution = { rules, records: within, blocked: isBlocked, result, people, former, isPart: true };
     const counts = await writeTables(context, resolution);
-    counts[RECORD_OWNERS.name]! += await touched.addFamiliar();
+    for (const [table, count] of Object.entries(await touched.addFamiliar())) counts[table]! += count;
     counts[RECORD_OWNERS.name]! += await addOwnersOfChanges(context, contracts, touched.records);
     await touched.finish();
     return counts;

@@ -1,25 +1,31 @@
 import { quoteName } from "../database.ts";
 import type { ChangeContext } from "../models/relation.ts";
 import type { ContractColumns } from "./contracts.ts";
-import { HIDDEN, IDENTIFIERS, MERGES, RECORD_OWNERS } from "./tables.ts";
+import { CONFLICTS, HIDDEN, IDENTIFIERS, MERGED_PEOPLE, MERGES, PEOPLE, RECORD_OWNERS } from "./tables.ts";
 
 /** Quoted name of the relation of familiar records, with whose each is. */
 export const FAMILIAR = quoteName("build_core", "identity_familiar");
+/** Quoted name of the relation of identifiers that familiar records carry for the first time, with what they are tied to. */
+export const FRESH = quoteName("build_core", "identity_fresh");
 const CARRIED = quoteName("build_core", "identity_carried");
 
 /**
- * Creates `FAMILIAR`: the new records that tell identity nothing. All their identifiers are known ones of one person,
- * neither shared nor blocked, and the strongest was tied to each of the others by a record with a smaller key. So they
- * add no identifier, no link and no neighbour by which an identifier is judged; all there is to say is whose they are.
- * Most new records are of that kind, and need no look at everything else that is known of their people.
+ * Creates `FAMILIAR` and `FRESH`: the new records that need no look at everything else that is known of their people.
+ *
+ * Their strongest identifier is a known one of one person, as are all others but those that come for the first time, and
+ * it was tied to each of the known ones by a record with a smaller key. So what they add is whose they are and, for each
+ * new identifier, one link by which it hangs on that person like a leaf: it makes no two people one and is nobody's
+ * neighbour but its own. That holds if the person then keeps within every limit, has no refused link, and the new identifier
+ * comes with no other strongest one, was no decision's and no former person's. Most new records are of that kind.
  * Rules that look at when an identifier was first seen make every record one that counts.
  */
 export async function findFamiliar(context: ChangeContext, contracts: readonly ContractColumns[]): Promise<void> {
   const { client, changes, rules } = context;
-  const [identifiers, merges, owners, hidden] = [IDENTIFIERS, MERGES, RECORD_OWNERS, HIDDEN].map(({ name }) =>
+  const [merges, owners, hidden, identifiers] = [MERGES, RECORD_OWNERS, HIDDEN, IDENTIFIERS].map(({ name }) =>
     context.published(name)!,
   ) as [string, string, string, string];
-  await client.query(`create table ${FAMILIAR} (record_key uuid primary key, customer_id uuid)`);
+  await client.query(`create table ${FAMILIAR} (record_key uuid primary key, customer_id uuid);
+    create table ${FRESH} (record_key uuid, token text, kind text, stronger_token text, customer_id uuid)`);
   const parts = contracts.flatMap(({ relation, from, tokens, telling }) => {
     const changed = changes(relation, telling);
     return tokens.length && changed
@@ -29,32 +35,83 @@ export async function findFamiliar(context: ChangeContext, contracts: readonly C
       : [];
   });
   if (!parts.length || rules.identifiers.some((rule) => rule.window)) return;
-  await client.query(`create table ${CARRIED} (record_key uuid, token text)`);
+  const kinds = rules.identifiers.map((rule) => rule.kind);
+  await client.query(`create table ${CARRIED} (record_key uuid, token text, kind text, rank integer, is_new boolean,
+    customer_id uuid, strongest text, strongest_rank integer, person uuid)`);
   await client.query(
-    `insert into ${CARRIED} select distinct record_key, token from (${parts.join(" union all ")}) as record
-     where exists (select from unnest($1::text[]) as kind where starts_with(token, kind || '_'))
-       and not exists (select from ${owners} as owner where owner.record_key = record.record_key)
-       and not exists (select from ${hidden} as hidden where hidden.record_key = record.record_key)`,
-    [rules.identifiers.map((rule) => rule.kind)],
+    `insert into ${CARRIED}
+     select record_key, token, kind, rank,
+       not exists (select from ${owners} as owner where owner.record_key = record.record_key)
+         and not exists (select from ${hidden} as hidden where hidden.record_key = record.record_key),
+       customer_id, first_value(token) over own, first_value(rank) over own, first_value(customer_id) over own
+     from (select distinct record_key, token from (${parts.join(" union all ")}) as part where token is not null) as record
+     -- What stands before the last underscore.
+     join unnest($1::text[]) with ordinality as listed (kind, rank)
+       on starts_with(token, kind || '_') and strpos(substr(token, length(kind) + 2), '_') = 0
+     left join ${identifiers} as known using (token, kind)
+     window own as (partition by record_key order by rank, token collate "C")`,
+    [kinds],
   );
   await client.query(`analyze ${CARRIED}`);
   await client.query(
-    `with known as (
-       select record_key, count(*) as carried, any_value(customer_id) as customer_id
-       from ${CARRIED} left join ${identifiers} using (token)
-       group by record_key
-       having count(customer_id) = count(*) and count(distinct customer_id) = 1 and any_value(customer_id) <> ops.nobody()
+    `with candidate as (
+       select record_key, person, count(*) as carried, count(customer_id) as known
+       from ${CARRIED}
+       group by record_key, person
+       having bool_and(is_new) and person <> ops.nobody() and count(customer_id) = count(*) filter (where customer_id = person)
          and not bool_or(token in (select token from ops.blocked_identifiers))
      ),
      tied as (
-       select weaker.record_key, stronger.token, count(*) as ties
-       from ${CARRIED} as weaker
-       join ${merges} as link on link.weaker_token = weaker.token and link.record_key < weaker.record_key
-       join ${CARRIED} as stronger on stronger.record_key = weaker.record_key and stronger.token = link.stronger_token
-       group by weaker.record_key, stronger.token
+       select carried.record_key, count(*) as ties
+       from ${CARRIED} as carried
+       join ${merges} as link on link.stronger_token = carried.strongest and link.weaker_token = carried.token
+         and link.record_key < carried.record_key
+       group by carried.record_key
      )
-     insert into ${FAMILIAR} select record_key, customer_id from known
-     where carried = 1 or (record_key, carried - 1) in (select record_key, ties from tied)`,
+     insert into ${FAMILIAR} select record_key, person from candidate left join tied using (record_key)
+     where coalesce(ties, 0) = known - 1`,
   );
+  await client.query(`analyze ${FAMILIAR}`);
+  await findFresh(context);
   await client.query(`drop table ${CARRIED}; analyze ${FAMILIAR}`);
+}
+
+/** Tells leaves from identifiers that may change more, and leaves out the records that carry one of the latter. */
+async function findFresh({ client, published, rules }: ChangeContext): Promise<void> {
+  const { rowCount } = await client.query(
+    `insert into ${FRESH} select record_key, token, kind, strongest, person from ${CARRIED} join ${FAMILIAR} using (record_key)
+     where ${CARRIED}.customer_id is null`,
+  );
+  if (!rowCount) return;
+  await client.query(`analyze ${FRESH}`);
+  const limited = rules.identifiers.filter((rule) => rule.limit !== null);
+  await client.query(
+    `with other (token) as (
+       select token from ${CARRIED} as carried left join ${FAMILIAR} as familiar using (record_key)
+       where carried.customer_id is null
+       group by token
+       having min(strongest) <> max(strongest) or bool_or(rank <= strongest_rank or familiar.record_key is null)
+       union all select token from ops.identity_decisions
+       union all select other_token from ops.identity_decisions
+       union all select anchor_token from ${published(MERGED_PEOPLE.name)}
+     ),
+     fresh as (select distinct customer_id, kind, token from ${FRESH}),
+     restrained (customer_id) as (
+       select customer_id from ${published(CONFLICTS.name)}
+       union all select other_customer_id from ${published(CONFLICTS.name)}
+       union all select customer_id from ${published(PEOPLE.name)}
+         where is_anonymous and customer_id in (select customer_id from fresh)
+       union all
+       select customer_id from (
+         select customer_id, kind, token from fresh
+         union all
+         select customer_id, kind, token from ${published(IDENTIFIERS.name)} where customer_id in (select customer_id from fresh)
+       ) as held join unnest($1::text[], $2::integer[]) as rule (kind, most) using (kind)
+       group by customer_id, kind, most having count(*) > most
+     )
+     delete from ${FAMILIAR} using ${FRESH} as fresh
+     where fresh.record_key = ${FAMILIAR}.record_key and (fresh.token in (select token from other)
+       or fresh.customer_id in (select customer_id from restrained))`,
+    [limited.map((rule) => rule.kind), limited.map((rule) => rule.limit)],
+  );
 }

@@ -2,7 +2,7 @@ import type { CanonicalRecords } from "../../identity/records.ts";
 import { quoteName } from "../database.ts";
 import type { ChangeContext } from "../models/relation.ts";
 import type { ContractColumns } from "./contracts.ts";
-import { FAMILIAR, findFamiliar } from "./familiar.ts";
+import { FAMILIAR, findFamiliar, FRESH } from "./familiar.ts";
 import { CONFLICTS, HIDDEN, IDENTIFIERS, MERGED_PEOPLE, MERGES, PEOPLE, RECORD_OWNERS } from "./tables.ts";
 
 /** Above this share of all records, and this many of them, a full computation is the cheaper one. */
@@ -162,24 +162,36 @@ export class Touched {
     return states;
   }
 
-  /** Leaves out loaded records of people whose island is not touched; the others are the touched ones. */
-  async settle(): Promise<void> {
-    await this.#context.client.query(
+  /** Leaves out loaded records of people whose island is not touched; the others are the touched ones. Tells whether those are all. */
+  async settle(): Promise<boolean> {
+    const { client } = this.#context;
+    await client.query(
       `insert into ${this.records} select record_key from ${this.loaded} as loaded
        where not exists (select from ${this.#published(RECORD_OWNERS.name)} as owner where owner.record_key = loaded.record_key)
        on conflict do nothing`,
     );
+    const { rows } = await client.query<{ isAll: boolean }>(
+      `select (select count(*) from ${this.loaded}) = (select count(*) from ${this.records}) as "isAll"`,
+    );
+    return rows[0]!.isAll;
   }
 
-  /** Gives the familiar records to the people whose they are; returns how many. */
-  async addFamiliar(): Promise<number> {
+  /** Gives the familiar records, and the identifiers that came with them, to the people whose they are; counts them. */
+  async addFamiliar(): Promise<Record<string, number>> {
     const { client, output } = this.#context;
-    const { rowCount } = await client.query(
-      `with familiar as (insert into ${this.records} select record_key from ${FAMILIAR} returning record_key)
-       insert into ${output(RECORD_OWNERS.name)} (record_key, customer_id)
-       select record_key, customer_id from ${FAMILIAR} join familiar using (record_key)`,
-    );
-    return rowCount ?? 0;
+    const add = async (table: { name: string }, rows: string) =>
+      (await client.query(`insert into ${output(table.name)} ${rows}`)).rowCount ?? 0;
+    const fresh = `from ${FRESH} as fresh join ${FAMILIAR} using (record_key, customer_id)`;
+    await client.query(`insert into ${this.records} select record_key from ${FAMILIAR}`);
+    return {
+      [RECORD_OWNERS.name]: await add(RECORD_OWNERS, `select record_key, customer_id from ${FAMILIAR}`),
+      [IDENTIFIERS.name]: await add(IDENTIFIERS, `select distinct token, kind, customer_id, false, false ${fresh}`),
+      [MERGES.name]: await add(
+        MERGES,
+        `select distinct on (stronger_token, token) stronger_token, token, record_key, customer_id ${fresh}
+         order by stronger_token, token, record_key`,
+      ),
+    };
   }
 
   /** Names the published rows that may be others now. */
@@ -204,7 +216,7 @@ export class Touched {
       );
     await keys(HIDDEN, `record_key in (select record_key from ${this.records})`);
     for (const table of [MERGED_PEOPLE, MERGES, CONFLICTS]) await keys(table, isTouched);
-    await client.query(`drop table ${this.loaded}, ${FAMILIAR}`);
+    await client.query(`drop table ${this.loaded}, ${FAMILIAR}, ${FRESH}`);
   }
 
   #published(relation: string): string {
