@@ -79,7 +79,10 @@ async function takeStep(run: Run, step: Step): Promise<ComputedModel["how"]> {
       const isOther = (input: string) => changesOf(run, input) !== null || isUnknown(run, step, input);
       if (!step.inputs.some(isOther)) return "unchanged";
       if (step.kind === "node") {
-        if (await followNode(run, step)) return await put(run, step, touchedRows);
+        if (await followNode(run, step)) {
+          await confirmShapes(run, step);
+          return await put(run, step, touchedRows);
+        }
       } else {
         const { spec } = step.model;
         const groups = await findTouched(
@@ -95,24 +98,27 @@ async function takeStep(run: Run, step: Step): Promise<ComputedModel["how"]> {
     }
   }
   await computeStep(run.client, run.graph, run.reading, step);
+  await confirmShapes(run, step);
   await put(run, step, () => null);
   return "full";
 }
 
+/** What was not made like the published tables must have their columns all the same. */
+async function confirmShapes(run: Run, step: Step): Promise<void> {
+  const names = step.outputs.map((spec) => buildName(spec.name));
+  const built = await readShapes(run.client, ["build_core", "build_mart"], names);
+  for (const spec of step.outputs) {
+    if (!compareShapes(spec, run.published.get(spec.name)!, built.get(buildName(spec.name))!)) continue;
+    throw new CodedError("internal", `${spec.name} has other columns than it had; build with --full.`, {
+      retryable: false,
+    });
+  }
+}
+
 async function put(run: Run, step: Step, replacedOf: (spec: RelationSpec) => Replaced): Promise<ComputedModel["how"]> {
   const { client, graph } = run;
-  const built = await readShapes(
-    client,
-    ["build_core", "build_mart"],
-    step.outputs.map((spec) => buildName(spec.name)),
-  );
   for (const spec of step.outputs) {
     const shape = run.published.get(spec.name)!;
-    if (compareShapes(spec, shape, built.get(buildName(spec.name))!)) {
-      throw new CodedError("internal", `${spec.name} has other columns than it had; build with --full.`, {
-        retryable: false,
-      });
-    }
     const table = await openChanges(run, spec.name);
     const counts = await aboutRows(graph, spec, () => applyRows(client, spec, shape, replacedOf(spec), table));
     run.changes.get(spec.name)!.counts = counts;
