@@ -106,6 +106,9 @@ function parameters({ port, isThrowaway }: PostgresOptions): string[] {
     log_parameter_max_length_on_error: 0,
     shared_buffers: "256MB",
     max_wal_size: "2GB",
+    // Nobody replicates this server, and what a build computes is then written once instead of twice.
+    wal_level: "minimal",
+    max_wal_senders: 0,
     ...(isThrowaway ? { fsync: "off", full_page_writes: "off" } : {}),
   };
   return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);

@@ -95,7 +95,7 @@ export async function computeStep(client: ClientBase, graph: Graph, build: Build
   const versions = await readVersions(client, graph, build, step);
   // A server that checks now and then notices a dead client during a long statement, and frees its locks.
   await client.query(`set local search_path = pg_catalog; set local jit = off; set local work_mem = '64MB';
-    set local client_connection_check_interval = '2s'; set local role transformer`);
+    set local maintenance_work_mem = '256MB'; set local client_connection_check_interval = '2s'; set local role transformer`);
   for (const spec of step.outputs) {
     const kind = spec.materialize === "view" ? "view" : "table";
     await client.query(`drop ${kind} if exists ${quoteRelation(buildName(spec.name))} cascade`);
@@ -163,14 +163,18 @@ async function computeRows(
   }
 }
 
-/** Not-null columns are checked here, where the model is still known by name. */
+/**
+ * Not-null columns are checked here, where the model is still known by name. Until the table is published, autovacuum leaves it
+ * alone: a publish that moves a table waits for it, a second for each.
+ */
 async function finishTable(client: ClientBase, build: Build, step: Step, spec: RelationSpec): Promise<void> {
   const table = quoteRelation(buildName(spec.name));
   const columns = [...new Set([...spec.key, ...spec.notNull])];
   await client.query("savepoint filled");
   try {
     await client.query(
-      `alter table ${table} ${columns.map((name) => `alter column ${quoteName(name)} set not null`).join(", ")}`,
+      `alter table ${table} set (autovacuum_enabled = false, toast.autovacuum_enabled = false),
+         ${columns.map((name) => `alter column ${quoteName(name)} set not null`).join(", ")}`,
     );
   } catch (error) {
     await client.query("rollback to savepoint filled");

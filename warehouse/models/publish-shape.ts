@@ -42,7 +42,7 @@ export function compareShapes(spec: RelationSpec, published: Shape, built: Shape
 /** Moves a build table, keys and indexes included, to where it is published. */
 export async function adoptTable(client: ClientBase, spec: RelationSpec): Promise<void> {
   const built = quoteRelation(buildName(spec.name));
-  await client.query(`alter table ${built} owner to current_user;
+  await client.query(`alter table ${built} owner to current_user, reset (autovacuum_enabled, toast.autovacuum_enabled);
     alter table ${built} set schema ${quoteName(spec.name.split(".")[0]!)}`);
   await grantRead(client, spec);
 }
