@@ -25,7 +25,7 @@ const FILES = [
   sqlFile("models/staging/shop__people.sql", "-- One row per person.\nselect n, tags from raw.shop__people"),
   sqlFile(
     "models/core/people.sql",
-    `-- One row per person.\n-- key: customer_id\nselect lpad(n::text, 32, '0')::uuid as customer_id, tags from staging.shop__people
+    `-- One row per person.\n-- key: customer_id\nselect lpad(n::text, 32, '0')::uuid as customer_id, tags from staging.shop__people where not array_to_string(tags, ',') like '%in %'
      union all select ops.nobody(), '{a}'`,
   ),
   sqlFile(
@@ -36,6 +36,12 @@ const FILES = [
     "models/core/use_limits.sql",
     `-- One row per person, choice and purpose.\n-- key: customer_id, choice, purpose
      select customer_id, 'objection' as choice, 'marketing' as purpose, true as is_limited from core.people where 'objects' = any (tags)`,
+  ),
+  sqlFile(
+    "models/core/merged_people.sql",
+    `-- One row per id that was a person's.\n-- key: former_customer_id
+     select lpad(s.n::text, 32, '0')::uuid as former_customer_id, lpad(substring(tag from 4), 32, '0')::uuid as customer_id
+     from staging.shop__people as s cross join lateral unnest(s.tags) as tag where tag like 'in %'`,
   ),
   sqlFile(
     "models/mart/tagged.sql",
@@ -150,6 +156,31 @@ describe("segments", () => {
       }),
       { numRuns: 3, endOnFailure: true },
     );
+  });
+
+  test("of a customer that is merged into another wait, and a split brings them back as if nothing had been", async () => {
+    const spans = async (table: string) =>
+      await rows(`select * from mart.${table} order by segment, valid, customer_id`);
+    const segments = [tagged("a"), tagged("b"), tagged("c")];
+    await put({ 1: ["a"], 2: ["a", "b", "c"] });
+    await buildWith(segments);
+    await put({ 1: ["a"], 2: ["a", "b"] });
+    await buildWith(segments);
+    const before = await spans("fct_segment_memberships");
+    expect(before).toHaveLength(4);
+    await put({ 1: ["a", "b"], 2: ["in 1"] });
+    await buildWith(segments);
+    expect(await members()).toEqual({ a: [1], b: [1] });
+    expect(await spans("merged_segment_memberships")).toHaveLength(3);
+    expect(new Set((await spans("merged_segment_memberships")).map((each) => each.customer_id))).toEqual(
+      new Set([person(1)]),
+    );
+    await put({ 1: ["a"], 2: ["a", "b"] });
+    await buildWith(segments);
+    expect(await spans("merged_segment_memberships")).toEqual([]);
+    const ended = (each: { segment: string; customer_id: string }) =>
+      each.segment === "b" && each.customer_id === person(1);
+    expect((await spans("fct_segment_memberships")).filter((each) => !ended(each))).toEqual(before);
   });
 
   test("keep their history when the clock was set back", async () => {

@@ -4,6 +4,7 @@ import type { ComputeContext, ModelNode, RelationSpec } from "./models/relation.
 import { membersQuery, type Segment } from "./segments.ts";
 
 const CUSTOMERS = "mart.dim_customers";
+const MERGED_PEOPLE = "core.merged_people";
 
 const SEGMENTS: RelationSpec = {
   name: "mart.dim_segments",
@@ -40,21 +41,42 @@ const MEMBERSHIPS: RelationSpec = {
   },
 };
 
+/** Kept apart, since who was merged is no customer, and kept, so that a split brings them back. */
+const MERGED_MEMBERSHIPS: RelationSpec = {
+  name: "mart.merged_segment_memberships",
+  grain: "One row per customer that was merged into another and span of time in a segment, as it was until then.",
+  materialize: "table",
+  key: ["segment", "former_customer_id", "valid"],
+  follows: [],
+  notNull: ["customer_id"],
+  foreignKeys: [
+    { columns: ["segment"], references: SEGMENTS.name },
+    { columns: ["customer_id"], references: "core.people" },
+  ],
+  columns: {
+    segment: "The segment",
+    former_customer_id: "The id of the customer until the merge",
+    customer_id: "The customer that it is part of now",
+    valid: "The span; without an end: in it when the two were merged",
+  },
+};
+
 /**
  * Computes every segment and compares it with the memberships of the last publish: who is new joins now, who is gone leaves
- * now. Who has forbidden what a segment is for is in none of its kind. A customer that was merged into another, or erased, loses all rows.
+ * now. Who has forbidden what a segment is for is in none of its kind. The rows of a customer that was merged into another wait
+ * in a table of their own, from which a split brings them back; one that was erased loses all.
  */
 export function segmentsNode(segments: readonly Segment[]): ModelNode {
   const selects = segments.map(({ select }) => select);
   return {
     name: "segments",
-    inputs: [...new Set([CUSTOMERS, USE_LIMITS.name, ...inputsOf(selects)])],
-    outputs: [SEGMENTS, MEMBERSHIPS],
-    remembers: [MEMBERSHIPS.name],
+    inputs: [...new Set([CUSTOMERS, MERGED_PEOPLE, USE_LIMITS.name, ...inputsOf(selects)])],
+    outputs: [SEGMENTS, MEMBERSHIPS, MERGED_MEMBERSHIPS],
+    remembers: [MEMBERSHIPS.name, MERGED_MEMBERSHIPS.name],
     selects,
     settings: settingsOf(selects),
     version: JSON.stringify([
-      "2",
+      "3",
       segments.map(({ name, description, consent, select }) => [
         name,
         description,
@@ -88,9 +110,18 @@ export function segmentsNode(segments: readonly Segment[]): ModelNode {
            on m.segment = s.segment`,
         [JSON.stringify(segments.map(({ name, description, consent }) => ({ segment: name, description, consent })))],
       );
+      const waiting = context.output(MERGED_MEMBERSHIPS.name);
+      await client.query(
+        `create table ${waiting} (segment text, former_customer_id uuid, customer_id uuid, valid tstzrange)`,
+      );
       await keepHistory(context);
-      const { rows } = await client.query<{ count: number }>(`select count(*)::float8 as count from ${memberships}`);
-      return { [SEGMENTS.name]: rowCount ?? 0, [MEMBERSHIPS.name]: rows[0]!.count };
+      const count = async (table: string): Promise<number> =>
+        (await client.query<{ count: number }>(`select count(*)::float8 as count from ${table}`)).rows[0]!.count;
+      return {
+        [SEGMENTS.name]: rowCount ?? 0,
+        [MEMBERSHIPS.name]: await count(memberships),
+        [MERGED_MEMBERSHIPS.name]: await count(waiting),
+      };
     },
   };
 }
@@ -101,8 +132,11 @@ export function segmentsNode(segments: readonly Segment[]): ModelNode {
  */
 async function keepHistory(context: ComputeContext): Promise<void> {
   const { client } = context;
-  const published = context.published(MEMBERSHIPS.name);
-  if (!published) return;
+  const known = context.published(MEMBERSHIPS.name);
+  if (!known) return;
+  const merged = context.published(MERGED_MEMBERSHIPS.name);
+  const published = `(select segment, customer_id, valid from ${known}
+    ${merged ? `union all select segment, former_customer_id, valid from ${merged}` : ""})`;
   const memberships = context.output(MEMBERSHIPS.name);
   await client.query(`analyze ${memberships}`);
   await client.query(
@@ -126,5 +160,12 @@ async function keepHistory(context: ComputeContext): Promise<void> {
        where not upper_inf(p.valid) or m.customer_id is null
      ) as span
      where not isempty(span.valid)`,
+  );
+  await client.query(
+    `insert into ${context.output(MERGED_MEMBERSHIPS.name)}
+     select p.segment, m.former_customer_id, m.customer_id, p.valid
+     from ${published} as p
+     join ${context.output(SEGMENTS.name)} as s on s.segment = p.segment
+     join ${context.input(MERGED_PEOPLE)} as m on m.former_customer_id = p.customer_id`,
   );
 }
