@@ -8,10 +8,10 @@ import { TASK_QUEUE } from "../domain/ids.ts";
 import { deliveryDays } from "../demo/orders.ts";
 import type { Store } from "../demo/generate.ts";
 import { buildReport } from "../report/build-report.ts";
-import { exportRelation } from "../warehouse/export-relation.ts";
+import { EXPORT_FORMATS, exportRelation } from "../warehouse/export-relation.ts";
 import { openPool } from "../warehouse/database.ts";
 import { describeChannels } from "./demo-channels.ts";
-import { dumpTables, dumpTemporal, findValues } from "./plaintext.ts";
+import { dumpTables, dumpTemporal, findValues, inflate } from "./plaintext.ts";
 import { CANARY, openWatchedDemo } from "./watched-demo.ts";
 
 let demo: Awaited<ReturnType<typeof openWatchedDemo>>;
@@ -103,9 +103,13 @@ describe("the demo store's people", () => {
       "select relname as name from pg_class where relnamespace = 'mart'::regnamespace and relkind in ('r', 'v')",
     );
     for (const { name } of relations) {
-      const out = createWriteStream(join(folder, "exports", `${name}.jsonl`));
-      await exportRelation(pipeline.pool, name, "jsonl", out);
-      await new Promise((resolve) => void out.end(resolve));
+      for (const format of EXPORT_FORMATS) {
+        const file = join(folder, "exports", `${name}.${format}`);
+        const out = createWriteStream(file);
+        await exportRelation(pipeline.pool, name, format, out);
+        await new Promise((resolve) => void out.end(resolve));
+        if (format === "xlsx") await inflate(file, join(folder, "workbooks", name));
+      }
     }
     const pools = { analystPool: pipeline.pool, ownerPool: pipeline.pool, language: "en" } as const;
     await writeFile(join(folder, "exports/report.html"), await buildReport(await pipeline.project(), pools));
@@ -130,6 +134,9 @@ describe("the demo store's people", () => {
     const needles = plainValues(store);
     expect(needles.length).toBeGreaterThan(8_000);
     await writeDown();
+    // Workbooks are searched inflated: what they may hold is found in them.
+    const [{ order_number: shown }] = await rows("select order_number from mart.fct_orders limit 1");
+    expect((await findValues([join(demo.home, "written/workbooks/fct_orders")], [shown])).size).toBe(1);
     await torn.terminate();
     // Of the home all files: the cluster's tables as far as they are written, its write-ahead log, Temporal's database, logs.
     const [{ data_directory: data }] = await rows("show data_directory");

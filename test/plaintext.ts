@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createWriteStream } from "node:fs";
+import { createWriteStream, openAsBlob } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pipeline as stream } from "node:stream/promises";
+import { BlobReader, Uint8ArrayWriter, ZipReader } from "@zip.js/zip.js";
 import type { Client } from "@temporalio/client";
 import type { DataConverter, Payload } from "@temporalio/common";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
@@ -60,6 +61,17 @@ export async function dumpTables(pool: pg.Pool, folder: string): Promise<void> {
   } finally {
     client.release();
   }
+}
+
+/** Writes what is in a zip, as a workbook is one, inflated into a folder, as files side by side. */
+export async function inflate(zip: string, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const reader = new ZipReader(new BlobReader(await openAsBlob(zip)), { useWebWorkers: false });
+  for (const entry of await reader.getEntries()) {
+    if (entry.directory) continue;
+    await writeFile(join(folder, encodeURIComponent(entry.filename)), await entry.getData(new Uint8ArrayWriter()));
+  }
+  await reader.close();
 }
 
 /**
