@@ -23,7 +23,7 @@ export interface Reader {
 /** A thread takes half a second to start, in which about this many pages are read. */
 const PAGES_BEFORE_THREAD = 10;
 /** Young objects of a page live as long as the page: with less room they are copied over and over. */
-const THREAD_LIMITS = { maxYoungGenerationSizeMb: 128 };
+const THREAD_LIMITS = { maxYoungGenerationSizeMb: 96 };
 
 /**
  * The pages of a unit, read by the schemas of its streams. Where reading is work and not waiting (files are parsed here),

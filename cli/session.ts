@@ -25,7 +25,7 @@ import { readPasswords, writePasswordFile } from "./passwords.ts";
  * How Node runs the worker. Short-lived records fill the young generation: with 64 MB of it, reading a file takes half the
  * CPU time.
  */
-export const WORKER_ARGUMENTS = ["--max-semi-space-size=64", "--import", "tsx", "worker.ts"];
+export const WORKER_ARGUMENTS = ["--max-semi-space-size=32", "--import", "tsx", "worker.ts"];
 
 /** What of the settings a worker takes with it when it starts. */
 const WORKER_SETTINGS = [
