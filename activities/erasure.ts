@@ -33,7 +33,7 @@ import {
 import { graphOf } from "./build.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { readHistories } from "./histories.ts";
-import { loadFacts } from "./sync.ts";
+import { retentionOf } from "./retention.ts";
 import { Together } from "./together.ts";
 
 /** The steps of an erasure, each of which may be interrupted and done again. */
@@ -55,7 +55,7 @@ export function erasureActivities(dependencies: Dependencies) {
     }
     const apart = [...withoutOverlap(scopes)];
     const each = apart.map(([, scope]) => scope);
-    const made = await planErasures(pool, await graphOf(dependencies), await loadFacts(dependencies), each);
+    const made = await planErasures(pool, await graphOf(dependencies), await retentionOf(dependencies), each);
     return new Map(apart.map(([id, scope], i) => [id, { scope, plan: made[i] as ErasurePlan }]));
   });
   const scheduledAt = (): number => Context.current().info.currentAttemptScheduledTimestampMs;
@@ -128,7 +128,7 @@ export function erasureActivities(dependencies: Dependencies) {
     fenceErasures: ({ batchId }: { batchId: string }): Promise<void> => awaitFence(pool, batchId),
     async sweepErasures({ batchId }: { batchId: string }): Promise<void> {
       const { specs } = await graphOf(dependencies);
-      await sweep(pool, vault, batchId, await loadFacts(dependencies), (relation) => specs.has(relation));
+      await sweep(pool, vault, batchId, await retentionOf(dependencies), (relation) => specs.has(relation));
     },
     vacuumErasures: ({ batchId }: { batchId: string }): Promise<number> => vacuumTouched(pool, batchId),
     /** @returns in how many places something is left */

@@ -1,21 +1,22 @@
 import { Context } from "@temporalio/activity";
 import type { RetentionReport } from "../domain/retention.ts";
+import { releaseDue } from "../warehouse/holds/release.ts";
 import { expireRecords } from "../warehouse/retention/expire.ts";
-import type { Retention } from "../warehouse/retention/collect.ts";
 import { completeRetention, vacuumRun } from "../warehouse/retention/complete.ts";
 import { dropUnusedIdentifiers } from "../warehouse/retention/identifiers.ts";
-import { resolveRules } from "../warehouse/retention/rules.ts";
+import { readRetention, type Retention } from "../warehouse/retention/rules.ts";
 import { beginRetention, readRun } from "../warehouse/retention/run.ts";
 import { expireState } from "../warehouse/retention/state.ts";
 import { graphOf } from "./build.ts";
 import type { Dependencies } from "./dependencies.ts";
-import { keptFacts } from "../warehouse/erasure/kept-facts.ts";
 
 /** The steps of retention, each of which may be interrupted and done again. */
 export function retentionActivities(dependencies: Dependencies) {
   const { pool, vault } = dependencies;
   return {
+    /** Also finishes erasures of which something was held until now. */
     async beginRetention(): Promise<{ runId: string }> {
+      await releaseDue(pool, vault);
       const { retention } = await dependencies.loadProject();
       return { runId: await beginRetention(pool, await retentionOf(dependencies), retention) };
     },
@@ -28,6 +29,7 @@ export function retentionActivities(dependencies: Dependencies) {
     },
     dropUnusedIdentifiers: ({ runId }: { runId: string }): Promise<void> => dropUnusedIdentifiers(pool, vault, runId),
     vacuumRetention: ({ runId }: { runId: string }): Promise<void> => vacuumRun(pool, runId),
+    releaseHolds: async (): Promise<{ records: number }> => ({ records: await releaseDue(pool, vault) }),
     completeRetention: (input: { runId: string; actor: string }): Promise<RetentionReport> =>
       completeRetention(pool, vault, input),
   };
@@ -35,7 +37,5 @@ export function retentionActivities(dependencies: Dependencies) {
 
 /** The rules by table, as project and models stand now. */
 export async function retentionOf(dependencies: Dependencies): Promise<Retention> {
-  const [graph, project] = [await graphOf(dependencies), await dependencies.loadProject()];
-  const facts = keptFacts(graph, project);
-  return { facts, rules: resolveRules(graph, project, facts) };
+  return readRetention(await graphOf(dependencies), await dependencies.loadProject());
 }

@@ -13,7 +13,7 @@ import { readPages } from "./read-pages.ts";
 import { planStream, type StreamPlan } from "../warehouse/landing/plan.ts";
 import { joinShares } from "../warehouse/landing/shares.ts";
 import { beginSync, failSync, type Sync } from "../warehouse/landing/sync.ts";
-import type { Retention } from "../warehouse/retention/collect.ts";
+import type { Retention } from "../warehouse/retention/rules.ts";
 import { graphOf } from "./build.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { toFailure } from "./failures.ts";

@@ -183,6 +183,12 @@ const MODULES: Module[] = [
     },
   },
   {
+    load: async () => (await import("./hold.ts")).registerHold,
+    commands: {
+      hold: "what is kept whoever asks for its erasure: by hand for one person, and what erasures have set aside",
+    },
+  },
+  {
     load: async () => (await import("./retention.ts")).registerRetention,
     commands: {
       retention: "what is past its age: show it, take it out, list what was",

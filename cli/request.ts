@@ -202,11 +202,16 @@ async function showReport(session: Session, requestId: string): Promise<void> {
   }
 }
 
-function printPlan({ relations, people, identifiers, unscanned }: ErasurePlan): void {
+function printPlan({ relations, people, identifiers, unscanned, held = [] }: ErasurePlan): void {
   console.log(`${people} people, ${identifiers} identifiers`);
   printTable(
     ["relation", "action", "rows"],
     relations.map(({ relation, action, rows }) => [relation, action, rows]),
   );
+  for (const each of held) {
+    console.log(
+      `held: ${each.rows} of ${each.relation} for ${each.purpose} (${each.law}), until ${each.until ?? "it is released"}`,
+    );
+  }
   for (const place of unscanned) console.log(`not looked into: ${place}`);
 }

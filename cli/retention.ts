@@ -1,8 +1,7 @@
 import type { Command } from "commander";
 import { RETENTION_WORKFLOW_ID } from "../domain/ids.ts";
 import type { RetainedRows, RetentionReport } from "../domain/retention.ts";
-import { keptFacts } from "../warehouse/erasure/kept-facts.ts";
-import { resolveRules } from "../warehouse/retention/rules.ts";
+import { readRetention } from "../warehouse/retention/rules.ts";
 import { listRuns, planRetention } from "../warehouse/retention/run.ts";
 import { actor } from "./actor.ts";
 import { printRows } from "./output.ts";
@@ -17,10 +16,7 @@ export function registerRetention(program: Command): void {
     .action(async (_options: unknown, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
         const { project, pool, json } = session;
-        const graph = await session.graph();
-        const facts = keptFacts(graph, project);
-        const rules = resolveRules(graph, project, facts);
-        print(await planRetention(pool, { facts, rules }, project.retention), json);
+        print(await planRetention(pool, readRetention(await session.graph(), project), project.retention), json);
       });
     });
   retention

@@ -37,6 +37,9 @@ export function deliveryWorkflowId(destination: string, segment: string): string
 /** The workflow id of retention, and the id of its schedule. */
 export const RETENTION_WORKFLOW_ID = "retention";
 
+/** Finishes erasures of which something was held. */
+export const HOLDS_WORKFLOW_ID = "holds";
+
 /** Carries out what is approved: one at a time. */
 export const ERASURE_WORKFLOW_ID = "erasures";
 

@@ -1,5 +1,6 @@
 /** The words of people's requests about their data. Pure; safe in workflows. */
 import type { RefusalReason } from "./refusals.ts";
+import type { HeldRows } from "./retention.ts";
 
 export const REQUEST_KINDS = [
   "access",
@@ -73,6 +74,8 @@ export interface ErasurePlan {
   identifiers: number;
   people: number;
   relations: PlannedRows[];
+  /** What is kept of them, sealed apart, until its time is over or it is released; absent: nothing. */
+  held?: HeldRows[];
   /** Why it can't be carried out as it stands, each with the mend. */
   errors: string[];
   /** What can't be looked into, and so will stand in the receipt. */
@@ -121,5 +124,7 @@ export interface RequestReport {
 export interface ErasureReport extends RequestReport {
   /** Who was handed something of the person before, and has to be told by hand. */
   recipients: string[];
+  /** What of the person is kept for a while, and for what. */
+  held?: HeldRows[];
   plan: ErasurePlan;
 }

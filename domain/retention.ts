@@ -48,3 +48,13 @@ export interface RetentionReport {
   /** Number of its receipt; null where nothing was taken out. */
   receipt: number | null;
 }
+
+/** What of an erased person's records is kept, and for what. */
+export interface HeldRows {
+  relation: string;
+  purpose: string;
+  law: string;
+  /** When the last of them is released by itself, as Postgres writes it; null: by hand alone. */
+  until: string | null;
+  rows: number;
+}

@@ -13,6 +13,7 @@ import {
   ERASURE_WORKFLOW_ID,
   erasureWorkflowId,
   HEALTH_WORKFLOW_ID,
+  HOLDS_WORKFLOW_ID,
   IDENTITY_WORKFLOW_ID,
   KEYS_WORKFLOW_ID,
   readmissionWorkflowId,
@@ -209,6 +210,12 @@ properties:
       args: [{ actor: "os:operator" }],
     });
     await record("apply-retention", RETENTION_WORKFLOW_ID);
+    await pipeline.client.workflow.execute("releaseHolds", {
+      workflowId: HOLDS_WORKFLOW_ID,
+      taskQueue: TASK_QUEUE,
+      args: [],
+    });
+    await record("release-holds", HOLDS_WORKFLOW_ID);
     await record("apply-choice", (await carriedOut("objection")).workflowId);
     const correction = await carriedOut("correction", { "people.people.age": "41" });
     await record("correct-subject", correction.workflowId);

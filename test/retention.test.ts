@@ -1,8 +1,12 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { RETENTION_WORKFLOW_ID, TASK_QUEUE } from "../domain/ids.ts";
+import { loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
+import { HOLDS_WORKFLOW_ID, RETENTION_WORKFLOW_ID, TASK_QUEUE } from "../domain/ids.ts";
 import type { RetentionReport } from "../domain/retention.ts";
+import { addHold, listHolds, releaseHold } from "../warehouse/holds/holds.ts";
+import { openHeld } from "../warehouse/holds/release.ts";
+import { loadProjectGraph } from "../warehouse/models/project-graph.ts";
 import { readReceipts, verifyReceipts } from "../warehouse/receipts.ts";
 import { CANARY, CONTROL, shopRows, writeRows, type Rows } from "./erasure-project.ts";
 import type { Pipeline } from "./pipeline.ts";
@@ -156,4 +160,125 @@ test("what is past its age by a day goes with its versions, what is short of it 
     { actor: "test", action: "retention.run" },
     { actor: "test", action: "retention.run" },
   ]);
+});
+
+test("what a law asks to be kept outlasts age and erasure, sealed apart where nothing uses it, and its release finishes the erasure", async () => {
+  await declare(`retention:
+  - { category: orders, keep: 100 days, from: ordered_at }
+holds:
+  - { category: orders, purpose: tax, keep: 10 years, from: ordered_at, law: AO § 147(3) }
+`);
+  const { relations } = await run();
+  expect(relations.find(({ relation }) => relation === "raw.shop__orders")).toMatchObject({ rows: 0 });
+  const MONEY = `select order_id, model, channel, sum(amount)::text as amount from mart.fct_attribution group by 1, 2, 3 order by 1, 2, 3`;
+  const before = await rights.rowsOf(MONEY);
+  const customer = await rights.customerOf(CANARY.email);
+
+  const { state, requestId } = await rights.ask("erasure", CANARY.email);
+  expect(state).toBe("completed_with_exceptions");
+  const held = [
+    { relation: "raw.shop__orders", purpose: "tax", law: "AO § 147(3)", until: expect.any(String), rows: 3 },
+  ];
+  const [asked] = await rights.rowsOf("select plan, outcome from privacy.requests where request_id = $1", [requestId]);
+  expect(asked).toMatchObject({ plan: { held }, outcome: { findings: [], unscanned: [] } });
+  const [receipt] = verifyReceipts(await readReceipts(pipeline.pool, requestId));
+  expect(receipt?.statement).toMatchObject({ outcome: "completed_with_exceptions", held });
+  // Nothing that is used knows the person: the orders are nobody's, with their money and its credit.
+  expect(
+    await rights.rowsOf("select from vault.identifiers where token = $1", [
+      pipeline.vault.naming.token("email", CANARY.email),
+    ]),
+  ).toEqual([]);
+  expect(await rights.rowsOf("select from core.people where customer_id = $1", [customer])).toEqual([]);
+  expect(await rights.rowsOf("select from raw.shop__reviews where id = 1")).toEqual([]);
+  expect(await rights.rowsOf(MONEY)).toEqual(before);
+  const kept = (await openHeld(pipeline.pool, pipeline.vault, requestId, { actor: "test", purpose: "an audit" })) as {
+    fields: Record<string, unknown>;
+  }[];
+  expect(kept.map(({ fields }) => fields["gift_note"]).toSorted()).toEqual([
+    expect.stringContaining("=HYPERLINK"),
+    `for ${CANARY.name}`,
+    `for ${CANARY.name}`,
+  ]);
+  expect(
+    kept.filter(({ fields }) => fields["email"] === CANARY.email && fields["customer"] === String(CANARY.id)),
+  ).toHaveLength(2);
+  await pipeline.sync({ source: "shop", full: true });
+  await pipeline.build();
+  expect(await rights.rowsOf(MONEY)).toEqual(before);
+
+  await rights.rowsOf("update privacy.held_records set until = now() - interval '1 day' where request_id = $1", [
+    requestId,
+  ]);
+  await run();
+  expect(await rights.rowsOf("select from privacy.held_records")).toEqual([]);
+  expect(await rights.rowsOf("select from vault.keys where purpose like 'hold:%'")).toEqual([]);
+  const receipts = verifyReceipts(await readReceipts(pipeline.pool, requestId));
+  expect(receipts.at(-1)?.statement).toMatchObject({
+    occasion: "hold released 1",
+    outcome: "completed",
+    records: 3,
+    held: [],
+  });
+  expect(await rights.rowsOf("select state from privacy.requests where request_id = $1", [requestId])).toEqual([
+    { state: "completed" },
+  ]);
+});
+
+test("what somebody holds of one person outlasts age and erasure until it is released", async () => {
+  await declare("retention:\n  - { category: shop.events, keep: 1 days, from: at }\n");
+  const project = await pipeline.project();
+  const graph = await loadProjectGraph(await loadSqlTree(`${PACKAGE_DIRECTORY}/sql`, rights.directory), project);
+  const email = "c108@crowd.test";
+  const hold = (category: string) =>
+    addHold(pipeline.pool, pipeline.vault, project, graph, {
+      named: { emails: [email], phones: [], ids: [] },
+      category,
+      purpose: "litigation",
+      law: "ZPO § 142",
+      until: null,
+      actor: "os:anna",
+    });
+  await expect(hold("shop.nothing")).rejects.toThrow(/--category: is no stream and no contract/);
+  const [events, orders] = [await hold("shop.events"), await hold("orders")];
+  await run();
+  // Of all visits of the crowd there are those left of who is held, and of who is restricted.
+  const [kept, restricted] = [email, "c105@crowd.test"].map((each) => pipeline.vault.naming.token("email", each));
+  expect(
+    await rights.rowsOf("select distinct email from raw.shop__events where id >= 10 and email <> $1", [restricted]),
+  ).toEqual([{ email: kept }]);
+
+  await releaseHold(pipeline.pool, events, "os:anna");
+  await expect(releaseHold(pipeline.pool, events, "os:anna")).rejects.toThrow(/there is no hold of this id/);
+  const { state, requestId } = await rights.ask("erasure", email);
+  expect(state).toBe("completed_with_exceptions");
+  expect(await rights.rowsOf("select from privacy.hold_identifiers where hold_id = $1", [orders])).toEqual([]);
+  expect(await listHolds(pipeline.pool)).toMatchObject([
+    { id: orders, kind: "by hand", purpose: "litigation", releasedAt: null, records: 1 },
+    { id: events, records: 0 },
+  ]);
+  await releaseHold(pipeline.pool, orders, "os:anna");
+  expect(
+    await pipeline.client.workflow.execute("releaseHolds", {
+      workflowId: HOLDS_WORKFLOW_ID,
+      taskQueue: TASK_QUEUE,
+      args: [],
+    }),
+  ).toEqual({ records: 1 });
+  const receipts = verifyReceipts(await readReceipts(pipeline.pool, requestId));
+  expect(receipts.map(({ statement }) => [statement["occasion"], statement["outcome"]])).toEqual([
+    ["erasure", "completed_with_exceptions"],
+    ["hold released 1", "completed"],
+  ]);
+  expect(
+    await rights.rowsOf("select action, actor from privacy.audit where action like 'hold.%' order by happened_at"),
+  ).toEqual(
+    [
+      ["hold.open", "test"],
+      ["hold.add", "os:anna"],
+      ["hold.add", "os:anna"],
+      ["hold.release", "os:anna"],
+      ["hold.release", "os:anna"],
+    ].map(([action, actor]) => ({ action, actor })),
+  );
 });

@@ -210,6 +210,8 @@ test("each role reads exactly what its work takes", async () => {
       "privacy.consent_events",
       "privacy.consent_identifiers",
       "privacy.deliveries",
+      "privacy.held_records (request_id, record_key, relation, purpose, law, until, hold_id, released_at, held_at)",
+      "privacy.holds",
       "privacy.receipts",
       "privacy.recipients",
       "privacy.request_events",

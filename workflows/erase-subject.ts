@@ -54,7 +54,7 @@ export async function eraseSubject(input: {
   await condition(() => isErased);
   setCurrentDetails(describe(plan, "being carried out elsewhere"));
   await eraseElsewhere(requestId);
-  const { state, receipt, recipients } = await planning.completeErasure({ requestId });
+  const { state, receipt, recipients, held } = await planning.completeErasure({ requestId });
   await startApart(recheckErasure, {
     args: [{ requestId }],
     workflowId: recheckWorkflowId(requestId),
@@ -62,7 +62,7 @@ export async function eraseSubject(input: {
     again: true,
   });
   setCurrentDetails(describe(plan, `${state}, receipt ${receipt}`));
-  return { state, receipt, recipients, plan };
+  return { state, receipt, recipients, held, plan };
 }
 
 const NOTHING: ErasurePlan = { identifiers: 0, people: 0, relations: [], errors: [], unscanned: [] };

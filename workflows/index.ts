@@ -12,6 +12,7 @@ export { grantAccess } from "./grant-access.ts";
 export { readmitSubject } from "./readmit-subject.ts";
 export { recheckErasure } from "./recheck-erasure.ts";
 export { checkHealth } from "./check-health.ts";
+export { releaseHolds } from "./release-holds.ts";
 export { releaseCorrection } from "./release-correction.ts";
 export { rekeyTokens, retireTokens } from "./rekey-tokens.ts";
 export { rotateKeys } from "./rotate-keys.ts";

@@ -54,7 +54,7 @@ export async function writeArchive(pool: pg.Pool, vault: Vault, input: ArchiveIn
     throw new UserError("its archive was made before, and its passphrase is gone", { key: "request" });
   const epoch = await inTransaction(pool, readEpoch);
   const scope = await resolveScope(pool, vault, await openIdentifiers(pool, vault, requestId));
-  const [plan] = await planErasures(pool, graph, facts, [scope]);
+  const [plan] = await planErasures(pool, graph, { facts, rules: new Map(), categories: new Map() }, [scope]);
   const errors = plan?.errors ?? [];
   if (errors.length > 0) throw new UserErrors(errors.map((sentence) => new UserError(sentence)));
   await pool.query("delete from privacy.archives where request_id = $1", [requestId]);

@@ -1,6 +1,8 @@
 import type pg from "pg";
 import type { RequestState, Verification } from "../../domain/requests.ts";
+import type { HeldRows } from "../../domain/retention.ts";
 import { inTransaction } from "../database.ts";
+import { readHeld } from "../holds/held.ts";
 import { readErasures } from "../activation/erasures.ts";
 import { issueReceipt, issueReceiptOnce } from "../receipts.ts";
 import { moveRequest, noteEvent, readRequest } from "../requests/store.ts";
@@ -13,11 +15,13 @@ export interface Completion {
   receipt: number;
   /** Who was handed something of the person before, and has to be told by hand. */
   recipients: string[];
+  /** What of the person is kept for a while, and for what. */
+  held: HeldRows[];
 }
 
 /**
  * Says, signed, what an erasure has come to: `completed` only where a look for what is left found nothing and left out
- * nothing, and every destination that was handed something of the person has taken its erasure. Done again it gives the receipt that was issued.
+ * nothing, nothing is held, and every destination that was handed something of the person has taken its erasure. Done again it gives the receipt that was issued.
  */
 export async function completeErasure(
   pool: pg.Pool,
@@ -34,7 +38,12 @@ export async function completeErasure(
   const elsewhere = await readErasures(pool, requestId);
   const unfinished = elsewhere.filter(({ status }) => status !== "accepted" && status !== "confirmed");
   const recipients = [...handedOver, ...unfinished].map(({ recipient }) => recipient);
-  const isClean = verification.findings.length === 0 && verification.unscanned.length === 0 && recipients.length === 0;
+  const held = await readHeld(pool, requestId);
+  const isClean =
+    verification.findings.length === 0 &&
+    verification.unscanned.length === 0 &&
+    recipients.length === 0 &&
+    held.length === 0;
   const state = isClean ? "completed" : "completed_with_exceptions";
   const receipt = await issueReceiptOnce(pool, vault, requestId, "erasure", async () => {
     const { swept, startedAt, tombstonedAt } = await readSwept(pool, request.batchId as string);
@@ -50,6 +59,8 @@ export async function completeErasure(
       swept_together: swept,
       // Nothing reaches into a file that has left: somebody has to ask whoever got it.
       recipients: [...handedOver.map(({ recipient }) => ({ recipient, status: "manual" })), ...elsewhere],
+      // Sealed apart, where nothing uses it (GDPR article 17(3)).
+      held,
       verification: stated(verification),
       backup_residue_until: await backupResidue(pool),
     };
@@ -58,7 +69,7 @@ export async function completeErasure(
     moveRequest(client, requestId, ["running"], state, "worker", { receipt, findings: verification.findings.length }),
   );
   const { state: now } = await readRequest(pool, requestId);
-  return { state: now, receipt, recipients };
+  return { state: now, receipt, recipients, held };
 }
 
 /** A later look, with a receipt of its own: nothing has come back, or what has. @returns the receipt's number */

@@ -1,8 +1,11 @@
 import type pg from "pg";
 import type { ErasurePlan, PlannedRows } from "../../domain/requests.ts";
+import type { HeldRows } from "../../domain/retention.ts";
 import { inTransaction, quoteName } from "../database.ts";
 import type { Graph } from "../models/graph.ts";
+import { countHeld } from "../holds/set-aside.ts";
 import { quoteRelation } from "../models/build.ts";
+import type { Retention } from "../retention/rules.ts";
 import { Needles } from "./needles.ts";
 import { readRawTables } from "./raw-tables.ts";
 import { scanTables } from "./scan.ts";
@@ -18,24 +21,27 @@ const STATE = /^(?:ops|privacy|vault)\./;
  * back, so that plan and sweep can't differ and a table is read once for all. Tables come from the streams' schemas, the
  * catalogue, foreign keys and the model graph; a table that holds something of a person and that none of them reaches is an
  * error with its mend.
- * @param facts raw tables whose records stay without their person
+ * @param retention which records stay without their person, and what is held of them
  * @param scopes of requests that have nothing in common
  * @returns the plans in the order of the scopes
  */
 export async function planErasures(
   pool: pg.Pool,
   graph: Graph,
-  facts: ReadonlyMap<string, readonly string[]>,
+  retention: Retention,
   scopes: readonly Scope[],
 ): Promise<ErasurePlan[]> {
   const plans = scopes.map(({ identifiers, customers }): ErasurePlan => ({
     identifiers: identifiers.length,
     people: customers.length,
     relations: [],
+    held: [],
     errors: [],
     unscanned: [],
   }));
-  for (const { request, ...rows } of await rehearse(pool, facts, scopes)) {
+  const { swept, held } = await rehearse(pool, retention, scopes);
+  for (const { request, ...rows } of held) plans[request]?.held?.push(rows);
+  for (const { request, ...rows } of swept) {
     if (request !== null) add(plans[request] as ErasurePlan, rows);
   }
   const own = new Set<string>();
@@ -111,9 +117,10 @@ class Rehearsed extends Error {}
 
 async function rehearse(
   pool: pg.Pool,
-  facts: ReadonlyMap<string, readonly string[]>,
+  retention: Retention,
   scopes: readonly Scope[],
-): Promise<SweptRows[]> {
+): Promise<{ swept: SweptRows[]; held: (HeldRows & { request: number })[] }> {
+  const held: (HeldRows & { request: number })[] = [];
   const swept: SweptRows[] = [];
   await inTransaction(pool, async (client) => {
     await holdErased(client, scopes);
@@ -122,7 +129,9 @@ async function rehearse(
       before = swept.length;
       for (const table of tables) {
         if (round > 1 && table.parents.length === 0) continue;
-        swept.push(...(await sweepRaw(client, table, facts.get(table.relation) ?? null)));
+        const dropped = retention.facts.get(table.relation) ?? null;
+        const note = async (): Promise<void> => void held.push(...(await countHeld(client, table, retention)));
+        swept.push(...(await sweepRaw(client, table, dropped, "false", note)));
       }
     }
     for (const state of await readStateColumns(client)) swept.push(...(await countState(client, state)));
@@ -130,7 +139,7 @@ async function rehearse(
   }).catch((error: unknown) => {
     if (!(error instanceof Rehearsed)) throw error;
   });
-  return swept;
+  return { swept, held };
 }
 
 /** Rows that point at people by a foreign key to core.people, by request: of models, and of the project's own tables. */

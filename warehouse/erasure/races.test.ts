@@ -74,7 +74,8 @@ async function approve(email: string): Promise<string> {
   return (await claimBatch(database.pool))?.batchId as string;
 }
 
-const sweepNow = (batchId: string) => sweep(database.pool, vault, batchId, new Map(), () => false);
+const NO_RULES = { facts: new Map(), rules: new Map(), categories: new Map() };
+const sweepNow = (batchId: string) => sweep(database.pool, vault, batchId, NO_RULES, () => false);
 async function erase(email: string): Promise<void> {
   const batchId = await approve(email);
   await tombstone(database.pool, vault, batchId);

@@ -8,6 +8,8 @@ export interface RawTable {
   /** `raw.shop__orders`. */
   relation: string;
   name: string;
+  /** `shop.orders`. */
+  stream: string;
   /** Columns that hold tokens of the record's identifiers. */
   identifiers: string[];
   /** Of them those with match keys, by which nothing is found in the vault. */
@@ -33,11 +35,11 @@ export async function readRawTables(client: pg.ClientBase | pg.Pool): Promise<Ra
   return rows.flatMap(({ source, stream, schema }) => {
     const name = rawTableName(source, stream);
     const types = new Map(columns.filter(({ table }) => table === name).map((each) => [each.name, each.type]));
-    return types.size === 0 ? [] : [describe(name, schema, types)];
+    return types.size === 0 ? [] : [describe(name, `${source}.${stream}`, schema, types)];
   });
 }
 
-function describe(name: string, schema: StreamSchema, types: ReadonlyMap<string, string>): RawTable {
+function describe(name: string, stream: string, schema: StreamSchema, types: ReadonlyMap<string, string>): RawTable {
   const identifiers: string[] = [];
   const personal: string[] = [];
   const open = new Set<string>();
@@ -57,6 +59,7 @@ function describe(name: string, schema: StreamSchema, types: ReadonlyMap<string,
   return {
     relation: `raw.${name}`,
     name,
+    stream,
     identifiers: there(identifiers),
     matchKeys: there(matchKeys),
     personal: there([...identifiers, ...personal]),

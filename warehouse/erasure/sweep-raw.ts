@@ -50,17 +50,20 @@ export async function holdErased(client: pg.ClientBase, requests: readonly Erase
  * refer to. Records of other people lose the tokens alone.
  * @param dropped null where records are deleted; else they stay without their person, and lose these open columns too
  * @param isAnothers SQL: whether a row `t` with an identifier of theirs is somebody else's, where identity has not been asked
+ * @param beforeTaking called once the rows are known, in `found`
  */
 export async function sweepRaw(
   client: pg.ClientBase,
   table: RawTable,
   dropped: readonly string[] | null,
   isAnothers = "false",
+  beforeTaking?: () => Promise<void>,
 ): Promise<SweptRows[]> {
   // Parents are told by what was taken out of them before.
   const parents =
     "select record_key from privacy.stripped_records union all select record_key from ops.removed_records";
   await findRows(client, table, dropped !== null, parents, isAnothers);
+  await beforeTaking?.();
   const swept = dropped === null ? await deleteFound(client, table) : await stripFound(client, table, dropped);
   swept.push(...(await cutOthers(client, table)));
   if (swept.length > 0) await recordChange(client, table.relation);

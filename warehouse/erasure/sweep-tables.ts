@@ -15,6 +15,8 @@ export interface RawSweep {
   tokens: ReadonlySet<string>;
   /** SQL: whether a row `t` with an erased identifier is somebody else's, where identity has not been asked. */
   isAnothers: string;
+  /** Called in the transaction of each table once its rows are known, in `found`. */
+  beforeTaking?: (client: pg.ClientBase, table: RawTable) => Promise<void>;
 }
 
 /** Does a part of the work in a transaction that has `erased_tokens` and `erased_people`. */
@@ -25,7 +27,7 @@ export type Within = <T>(work: (client: pg.ClientBase) => Promise<T>) => Promise
  * @param note told in the transaction of each table what was done to how many rows: `raw.shop__orders strip`
  */
 export async function sweepTables(
-  { tables, facts, tokens, isAnothers }: RawSweep,
+  { tables, facts, tokens, isAnothers, beforeTaking }: RawSweep,
   within: Within,
   note: (client: pg.ClientBase, counts: Record<string, number>) => Promise<void>,
 ): Promise<void> {
@@ -35,11 +37,19 @@ export async function sweepTables(
     for (const table of tables) {
       if (round > 1 && table.parents.length === 0) continue;
       found += await within(async (client) => {
-        const swept = await sweepRaw(client, table, facts.get(table.relation) ?? null, isAnothers);
+        const swept = await sweepRaw(
+          client,
+          table,
+          facts.get(table.relation) ?? null,
+          isAnothers,
+          async () => await beforeTaking?.(client, table),
+        );
         const counts: Record<string, number> = {};
         const add = (key: string, rows: number): void => void (counts[key] = (counts[key] ?? 0) + rows);
         for (const { relation, action, rows } of swept) add(`${relation} ${action}`, rows);
-        if (round === 1) add(`${table.relation} cut`, await sweepTexts(client, table, tokens));
+        if (round === 1) {
+          for (const [relation, rows] of await sweepTexts(client, table, tokens)) add(`${relation} cut`, rows);
+        }
         await note(client, counts);
         return swept.reduce((sum, { relation, rows }) => (relation === table.relation ? sum + rows : sum), 0);
       });

@@ -9,16 +9,20 @@ const TOKEN = new RegExp(TOKEN_IN_TEXT, "g");
 
 /**
  * Takes the tokens of erased people out of the open text and JSON of what others wrote: an address in a page's URL, a
- * number in a note. In the caller's transaction. @returns rows changed
+ * number in a note. In the caller's transaction. @returns rows changed, by relation
  */
-export async function sweepTexts(client: pg.ClientBase, table: RawTable, erased: ReadonlySet<string>): Promise<number> {
-  let changed = 0;
+export async function sweepTexts(
+  client: pg.ClientBase,
+  table: RawTable,
+  erased: ReadonlySet<string>,
+): Promise<[relation: string, rows: number][]> {
+  const changed: [string, number][] = [];
   for (const name of [table.name, `${table.name}__history`]) {
-    for (const { name: column, isJson } of table.texts) {
-      changed += await sweepColumn(client, name, column, isJson, erased);
-    }
+    let rows = 0;
+    for (const { name: column, isJson } of table.texts) rows += await sweepColumn(client, name, column, isJson, erased);
+    if (rows > 0) changed.push([`raw.${name}`, rows]);
   }
-  if (changed > 0) await recordChange(client, table.relation);
+  if (changed.length > 0) await recordChange(client, table.relation);
   return changed;
 }
 

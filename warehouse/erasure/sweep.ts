@@ -1,27 +1,36 @@
 import type pg from "pg";
 import { inTransaction, quoteName } from "../database.ts";
+import { setHeldAside } from "../holds/set-aside.ts";
 import { quoteRelation } from "../models/build.ts";
 import { openSealed } from "../requests/store.ts";
 import type { Sought } from "../requests/subject.ts";
+import type { Retention } from "../retention/rules.ts";
 import type { Vault } from "../vault.ts";
 import { keepErasedCredit } from "./kept-credit.ts";
 import { readPersonKeys } from "./plan.ts";
-import { readRawTables } from "./raw-tables.ts";
+import { readRawTables, type RawTable } from "./raw-tables.ts";
 import type { Scope } from "./scope.ts";
 import { readStateColumns, sweepCursors, sweepFieldNames, sweepState } from "./sweep-state.ts";
 import { holdErased } from "./sweep-raw.ts";
 import { sweepTables, type Within } from "./sweep-tables.ts";
 
-/** What the requests of a batch found to be their people's, joined. */
-export async function openBatch(pool: pg.Pool, vault: Vault, batchId: string): Promise<Scope> {
+/** What the requests of a batch found to be their people's. */
+async function openScopes(pool: pg.Pool, vault: Vault, batchId: string): Promise<Map<string, Scope>> {
   const { rows } = await pool.query<{ id: string }>(
     "select request_id as id from privacy.requests where batch_id = $1 order by request_id",
     [batchId],
   );
-  const whole: Scope = { identifiers: [], tokens: [], customers: [], shared: 0 };
+  const scopes = new Map<string, Scope>();
   for (const { id } of rows) {
     const scope = await openSealed<Scope>(pool, vault, id, "scope");
-    if (!scope) continue;
+    if (scope) scopes.set(id, scope);
+  }
+  return scopes;
+}
+
+function joined(scopes: ReadonlyMap<string, Scope>): Scope {
+  const whole: Scope = { identifiers: [], tokens: [], customers: [], shared: 0 };
+  for (const scope of scopes.values()) {
     whole.identifiers.push(...scope.identifiers);
     whole.tokens.push(...scope.tokens);
     whole.customers.push(...scope.customers);
@@ -32,26 +41,31 @@ export async function openBatch(pool: pg.Pool, vault: Vault, batchId: string): P
 /**
  * Takes a batch's people out of everything that is not derived, each table once for all of them, in transactions of their
  * own: cut off at any instant and done again, it ends the same. What is derived follows by the next build.
- * @param facts raw tables whose records stay without their person, with the open columns that they lose
+ * @param retention which records stay without their person, and what is held of them
  * @param isModel whether a relation is derived, and so follows by itself
  */
 export async function sweep(
   pool: pg.Pool,
   vault: Vault,
   batchId: string,
-  facts: ReadonlyMap<string, readonly string[]>,
+  retention: Retention,
   isModel: (relation: string) => boolean,
 ): Promise<void> {
-  const erased = await openBatch(pool, vault, batchId);
+  const scopes = await openScopes(pool, vault, batchId);
+  const requestIds = [...scopes.keys()];
+  const erased = joined(scopes);
   const within: Within = (work) =>
     inTransaction(pool, async (client) => {
-      await holdErased(client, [erased]);
+      await holdErased(client, [...scopes.values()]);
       return await work(client);
     });
   await within(keepErasedCredit);
   const tables = await readRawTables(pool);
   const tokens = new Set(erased.tokens);
-  await sweepTables({ tables, facts, tokens, isAnothers: "false" }, within, (client, counts) =>
+  const { facts } = retention;
+  const beforeTaking = (client: pg.ClientBase, table: RawTable): Promise<void> =>
+    setHeldAside(pool, client, vault, table, retention, requestIds);
+  await sweepTables({ tables, facts, tokens, isAnothers: "false", beforeTaking }, within, (client, counts) =>
     addSwept(client, batchId, counts),
   );
   await sweepOwn(pool, batchId, within, isModel);

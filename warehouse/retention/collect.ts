@@ -4,17 +4,11 @@ import { keepCampaigns, keepCredit } from "../erasure/kept-credit.ts";
 import { readRawTables, type RawTable } from "../erasure/raw-tables.ts";
 import { lostColumns } from "../erasure/sweep-raw.ts";
 import type { RetainedRows } from "../../domain/retention.ts";
-import { isPastAge, momentOf, type TableRules } from "./rules.ts";
+import { isPastAge, momentOf, type Retention, type TableRules } from "./rules.ts";
 import { notSpared } from "./spared.ts";
 
 /** A chain of references longer than this is a circle of records that refer to each other. */
 const ROUNDS = 20;
-
-/** The project's rules, and which raw tables hold facts that outlive their person. */
-export interface Retention {
-  rules: ReadonlyMap<string, TableRules>;
-  facts: ReadonlyMap<string, readonly string[]>;
-}
 
 /**
  * Writes down, in the caller's transaction, which records a run is to take out: those past their age, and what refers to
@@ -24,14 +18,15 @@ export interface Retention {
 export async function collectExpired(
   client: pg.ClientBase,
   runId: string,
-  { rules, facts }: Retention,
+  retention: Retention,
 ): Promise<RetainedRows[]> {
+  const { rules, facts } = retention;
   const tables = await readRawTables(client);
-  const spared = await notSpared(client);
   const counts = new Map<string, RetainedRows>();
   for (const table of tables) {
     const rule = rules.get(table.relation);
     if (!rule?.retention) continue;
+    const spared = await notSpared(client, table.relation, retention);
     const [relation, isLeft] = [quoteName("raw", table.name), isLeftIn(table, rule.action, facts)];
     if (rule.action === "strip") {
       // Those that landed without their person are listed too, since what refers to them follows.
@@ -55,7 +50,7 @@ export async function collectExpired(
     if ((rows ?? 0) + passedOver === 0) continue;
     counts.set(table.relation, { relation: table.relation, action: rule.action, rows: rows ?? 0, passedOver });
   }
-  await collectChildren(client, runId, tables, { rules, facts }, spared, counts);
+  await collectChildren(client, runId, tables, retention, counts);
   await keepCredit(client, await ordersThatHangOn(client, runId), false);
   await keepCampaigns(client);
   return [...counts.values()];
@@ -72,13 +67,15 @@ async function collectChildren(
   client: pg.ClientBase,
   runId: string,
   tables: readonly RawTable[],
-  { rules, facts }: Retention,
-  spared: string,
+  retention: Retention,
   counts: Map<string, RetainedRows>,
 ): Promise<void> {
+  const { rules, facts } = retention;
   for (let round = 1, found = 1; found > 0 && round <= ROUNDS; round += 1) {
     found = 0;
     for (const table of tables) {
+      if (table.parents.length === 0) continue;
+      const spared = await notSpared(client, table.relation, retention);
       const rule = rules.get(table.relation);
       const isFact = facts.has(table.relation);
       const action = rule?.action ?? (isFact ? "strip" : "delete");

@@ -5,8 +5,7 @@ import { readRawTables, type RawTable } from "../erasure/raw-tables.ts";
 import { deleteFound, MINE, stripFound } from "../erasure/sweep-raw.ts";
 import { readEpoch } from "../epoch.ts";
 import { recordChange } from "../relation-state.ts";
-import type { Retention } from "./collect.ts";
-import { isPastAge, type TableRules } from "./rules.ts";
+import { isPastAge, type Retention, type TableRules } from "./rules.ts";
 import { addChanged } from "./run.ts";
 import { notSpared } from "./spared.ts";
 
@@ -20,9 +19,10 @@ const BATCH = 10_000;
 export async function expireRecords(
   pool: pg.Pool,
   runId: string,
-  { rules, facts }: Retention,
+  retention: Retention,
   progress: (rows: number) => void = () => undefined,
 ): Promise<void> {
+  const { rules, facts } = retention;
   let total = 0;
   for (const table of await readRawTables(pool)) {
     const rule = rules.get(table.relation);
@@ -31,7 +31,7 @@ export async function expireRecords(
     }
     if (!rule?.retention) continue;
     for (let taken = BATCH; taken === BATCH; progress((total += taken))) {
-      taken = await inTransaction(pool, (client) => expireHistory(client, runId, table, rule));
+      taken = await inTransaction(pool, (client) => expireHistory(client, runId, table, rule, retention));
     }
   }
 }
@@ -106,12 +106,18 @@ async function rememberUndated(client: pg.ClientBase, table: RawTable, rule: Tab
   );
 }
 
-async function expireHistory(client: pg.ClientBase, runId: string, table: RawTable, rule: TableRules): Promise<number> {
+async function expireHistory(
+  client: pg.ClientBase,
+  runId: string,
+  table: RawTable,
+  rule: TableRules,
+  retention: Retention,
+): Promise<number> {
   await readEpoch(client);
   const relation = quoteName("raw", `${table.name}__history`);
   const { rowCount } = await client.query(
     `delete from ${relation} where ctid = any(array(
-       select t.ctid from ${relation} as t where ${isPastAge(rule)} and ${await notSpared(client)} limit ${BATCH} for update))`,
+       select t.ctid from ${relation} as t where ${isPastAge(rule)} and ${await notSpared(client, table.relation, retention)} limit ${BATCH} for update))`,
   );
   await addChanged(client, runId, { [`${table.relation}__history delete`]: rowCount ?? 0 });
   return rowCount ?? 0;

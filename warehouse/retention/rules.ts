@@ -4,7 +4,7 @@ import type { Project } from "../../domain/project.ts";
 import { STATE_CATEGORIES, type HoldRule, type RetentionRule } from "../../domain/retention.ts";
 import { isMoment, rawTableName, type Stream } from "../../domain/streams.ts";
 import { quoteName } from "../database.ts";
-import { tablesOf } from "../erasure/kept-facts.ts";
+import { keptFacts, tablesOf } from "../erasure/kept-facts.ts";
 import type { Graph } from "../models/graph.ts";
 
 /** What is asked of how old a record may become. */
@@ -27,12 +27,34 @@ export interface TableRules {
   holds: (Age & Pick<HoldRule, "purpose" | "law">)[];
 }
 
+/** The project's rules, and which raw tables hold facts that outlive their person. */
+export interface Retention {
+  rules: ReadonlyMap<string, TableRules>;
+  facts: ReadonlyMap<string, readonly string[]>;
+  /** By raw table, the names that stand for it: its stream, and the contracts that it becomes. */
+  categories: ReadonlyMap<string, readonly string[]>;
+}
+
+/** @throws UserErrors where a rule can't be meant */
+export function readRetention(graph: Graph, project: Pick<Project, "sources" | "retention" | "holds">): Retention {
+  const facts = keptFacts(graph, project);
+  const categories = new Map<string, string[]>();
+  for (const stream of project.sources.flatMap((source) => source.streams)) {
+    categories.set(relationOf(stream), [`${stream.source}.${stream.name}`]);
+  }
+  for (const step of graph.steps) {
+    if (step.kind !== "contract") continue;
+    for (const table of tablesOf(graph, step.contract.name) ?? []) categories.get(table)?.push(step.contract.name);
+  }
+  return { facts, categories, rules: resolveRules(graph, project, facts) };
+}
+
 /**
  * The rules by raw table: a stream's own counts before that of its contract.
  * @param facts raw tables whose records outlive their person
  * @throws UserErrors where a rule names no contract, a field that a stream has not, or would delete what sums are made of
  */
-export function resolveRules(
+function resolveRules(
   graph: Graph,
   project: Pick<Project, "sources" | "retention" | "holds">,
   facts: ReadonlyMap<string, readonly string[]>,
@@ -112,7 +134,7 @@ function streamsOf(
   });
 }
 
-export function relationOf({ source, name }: Stream): string {
+function relationOf({ source, name }: Stream): string {
   return `raw.${rawTableName(source, name)}`;
 }
 

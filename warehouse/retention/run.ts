@@ -2,7 +2,8 @@ import type pg from "pg";
 import type { RetainedRows, RetentionRule } from "../../domain/retention.ts";
 import { inTransaction } from "../database.ts";
 import { readEpoch } from "../epoch.ts";
-import { collectExpired, type Retention } from "./collect.ts";
+import { collectExpired } from "./collect.ts";
+import type { Retention } from "./rules.ts";
 import { countExpiredState } from "./state.ts";
 
 class Rehearsed extends Error {}
