@@ -57,6 +57,17 @@ describe("the house", () => {
     expect(files.filter(({ path, text }) => isTest(path) && only.test(text)).map(({ path }) => path)).toEqual([]);
   });
 
+  it("has every test by which docs/attacks.md says that an attack fails", async () => {
+    const page = await readFile(join(ROOT, "docs/attacks.md"), "utf8");
+    const named = [...page.matchAll(/`([\w/.-]+\.test\.ts)`(?:: ([^;|.\n]+))?/g)];
+    expect(named.length).toBeGreaterThan(50);
+    const missing = named.filter(([, path, name = ""]) => {
+      const text = files.find((each) => each.path === path)?.text;
+      return !text || !['"', "`"].some((quote) => name === "" || text.includes(`${quote}${name.trim()}`));
+    });
+    expect(missing.map(([all]) => all)).toEqual([]);
+  });
+
   it("bundles its workflows without a Node built-in", async () => {
     const workflowsPath = join(ROOT, "workflows", "index.ts");
     const messages: string[] = [];

@@ -1,12 +1,11 @@
 import { readFile } from "node:fs/promises";
-import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "csv-parse/sync";
-import pg from "pg";
-import { describe, expect, inject, test } from "vitest";
+import type pg from "pg";
+import { describe, expect, test } from "vitest";
 import { HAS_SHARED_DATA, openPipeline, SHARED_DATA, type Pipeline } from "./pipeline.ts";
-import { restoreSqlFile } from "./restore.ts";
+import { restoreDatabase } from "./restore.ts";
 
 const PROJECTS = join(dirname(fileURLToPath(import.meta.url)), "projects");
 
@@ -49,21 +48,7 @@ async function one(pool: pg.Pool, sql: string): Promise<unknown> {
   return rows[0];
 }
 
-async function restored(file: string): Promise<{ url: string; drop(): Promise<void> }> {
-  const server = inject("postgresUrl");
-  const name = `source_${randomBytes(5).toString("hex")}`;
-  const admin = new pg.Client({ connectionString: `${server}/postgres` });
-  await admin.connect();
-  await admin.query(`create database ${name}`);
-  await restoreSqlFile(`${server}/${name}`, join(SHARED_DATA, file));
-  return {
-    url: `${server}/${name}`,
-    async drop() {
-      await admin.query(`drop database ${name} with (force)`);
-      await admin.end();
-    },
-  };
-}
+const restored = (file: string) => restoreDatabase(join(SHARED_DATA, file));
 
 async function expected(file: string): Promise<Record<string, string>[]> {
   return parse(await readFile(join(SHARED_DATA, file)), { columns: true }) as Record<string, string>[];

@@ -1,8 +1,10 @@
+import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import pg from "pg";
 import { from as copyFrom } from "pg-copy-streams";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { inject } from "vitest";
 
 /**
  * Runs a SQL file, as `psql --file` would, in the database of a URL: statements, `\connect` and other meta commands
@@ -19,6 +21,26 @@ export async function restoreSqlFile(url: string, path: string): Promise<void> {
   } finally {
     await client.end();
   }
+}
+
+/** A database of the suite's server with what a SQL file makes. */
+export async function restoreDatabase(path: string): Promise<{ url: string; drop(): Promise<void> }> {
+  const server = inject("postgresUrl");
+  const name = `source_${randomBytes(5).toString("hex")}`;
+  const admin = new pg.Client({ connectionString: `${server}/postgres` });
+  await admin.connect();
+  await admin.query(`create database ${name}`);
+  await admin.end();
+  await restoreSqlFile(`${server}/${name}`, path);
+  return {
+    url: `${server}/${name}`,
+    async drop() {
+      const client = new pg.Client({ connectionString: `${server}/postgres` });
+      await client.connect();
+      await client.query(`drop database ${name} with (force)`);
+      await client.end();
+    },
+  };
 }
 
 interface Part {

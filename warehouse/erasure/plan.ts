@@ -39,18 +39,23 @@ export async function planErasures(
     errors: [],
     unscanned: [],
   }));
-  const { swept, held } = await rehearse(pool, retention, scopes);
+  const isModel = (relation: string): boolean => graph.specs.has(relation);
+  const { swept, held, kept } = await rehearse(pool, retention, scopes, isModel);
   for (const { request, ...rows } of held) plans[request]?.held?.push(rows);
   for (const { request, ...rows } of swept) {
     if (request !== null) add(plans[request] as ErasurePlan, rows);
   }
   const own = new Set<string>();
   for (const { relation, column } of await readPersonKeys(pool)) {
-    const isModel = graph.specs.has(relation);
-    if (!isModel) own.add(relation);
-    const action = isModel ? "follow" : "delete";
+    if (!isModel(relation)) own.add(relation);
+    const action = isModel(relation) ? "follow" : "delete";
     for (const [request, rows] of await countByPerson(pool, relation, column, scopes)) {
-      add(plans[request] as ErasurePlan, { relation, action, rows });
+      const plan = plans[request] as ErasurePlan;
+      add(plan, { relation, action, rows });
+      if (!kept.has(relation)) continue;
+      plan.errors.push(
+        `rows of the person in ${relation} can't be deleted, since another table points at them; let its foreign key cascade (on delete cascade), or give it one to core.people`,
+      );
     }
   }
   await findUnreached(pool, graph, own, scopes, plans);
@@ -115,13 +120,16 @@ async function findUnreached(
 
 class Rehearsed extends Error {}
 
+/** @returns what is swept, what a law holds, and the project's own tables whose rows other tables keep from being deleted */
 async function rehearse(
   pool: pg.Pool,
   retention: Retention,
   scopes: readonly Scope[],
-): Promise<{ swept: SweptRows[]; held: (HeldRows & { request: number })[] }> {
+  isModel: (relation: string) => boolean,
+): Promise<{ swept: SweptRows[]; held: (HeldRows & { request: number })[]; kept: Set<string> }> {
   const held: (HeldRows & { request: number })[] = [];
   const swept: SweptRows[] = [];
+  const kept = new Set<string>();
   await inTransaction(pool, async (client) => {
     await holdErased(client, scopes);
     const tables = await readRawTables(client);
@@ -134,12 +142,41 @@ async function rehearse(
         swept.push(...(await sweepRaw(client, table, dropped, "false", note)));
       }
     }
+    for (const { relation, column } of await readPersonKeys(client)) {
+      if (!isModel(relation) && (await isPointedAt(client, relation, column))) kept.add(relation);
+    }
     for (const state of await readStateColumns(client)) swept.push(...(await countState(client, state)));
     throw new Rehearsed();
   }).catch((error: unknown) => {
     if (!(error instanceof Rehearsed)) throw error;
   });
-  return { swept, held };
+  return { swept, held, kept };
+}
+
+/** Whether another table keeps the people's rows of this one from being deleted. */
+async function isPointedAt(client: pg.ClientBase, relation: string, column: string): Promise<boolean> {
+  await client.query("savepoint own");
+  try {
+    await deleteOwn(client, relation, column);
+    await client.query("set constraints all immediate; release savepoint own");
+    return false;
+  } catch (error) {
+    await client.query("rollback to savepoint own");
+    const { code } = error as { code?: string };
+    // Whether it may be deleted at all is told apart.
+    if (code === "42501") return false;
+    // foreign_key_violation, and restrict_violation as Postgres 18 calls that of `on delete restrict`.
+    if (code === "23503" || code === "23001") return true;
+    throw error;
+  }
+}
+
+/** Deletes the rows of a table of the project's own that point at the people of `erased_people`. */
+export async function deleteOwn(client: pg.ClientBase, relation: string, column: string): Promise<number> {
+  const { rowCount } = await client.query(
+    `delete from ${quoteRelation(relation)} where ${quoteName(column)} in (select customer_id from erased_people)`,
+  );
+  return rowCount ?? 0;
 }
 
 /** Rows that point at people by a foreign key to core.people, by request: of models, and of the project's own tables. */

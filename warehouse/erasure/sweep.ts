@@ -1,13 +1,12 @@
 import type pg from "pg";
-import { inTransaction, quoteName } from "../database.ts";
+import { inTransaction } from "../database.ts";
 import { setHeldAside } from "../holds/set-aside.ts";
-import { quoteRelation } from "../models/build.ts";
 import { openSealed } from "../requests/store.ts";
 import type { Sought } from "../requests/subject.ts";
 import type { Retention } from "../retention/rules.ts";
 import type { Vault } from "../vault.ts";
 import { keepErasedCredit } from "./kept-credit.ts";
-import { readPersonKeys } from "./plan.ts";
+import { deleteOwn, readPersonKeys } from "./plan.ts";
 import { readRawTables, type RawTable } from "./raw-tables.ts";
 import type { Scope } from "./scope.ts";
 import { readStateColumns, sweepCursors, sweepFieldNames, sweepState } from "./sweep-state.ts";
@@ -83,10 +82,7 @@ async function sweepOwn(
   for (const { relation, column } of await readPersonKeys(pool)) {
     if (isModel(relation)) continue;
     await within(async (client) => {
-      const { rowCount } = await client.query(
-        `delete from ${quoteRelation(relation)} where ${quoteName(column)} in (select customer_id from erased_people)`,
-      );
-      await addSwept(client, batchId, { [`${relation} delete`]: rowCount ?? 0 });
+      await addSwept(client, batchId, { [`${relation} delete`]: await deleteOwn(client, relation, column) });
     });
   }
 }
