@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import knex, { type Knex } from "knex";
+import { UserError } from "../domain/errors.ts";
 
 const DIRECTORY = new URL("../sql/migrations/", import.meta.url);
 
@@ -13,6 +14,7 @@ export async function migrate(databaseUrl: string, only?: readonly string[]): Pr
   const database = knex({ client: "pg", connection: databaseUrl, pool: { min: 0, max: 2 } });
   try {
     await database.raw("create schema if not exists ops");
+    if (!only) await refuseNewer(database);
     const [, applied] = (await database.migrate.latest({
       migrationSource: new SqlFiles(only),
       tableName: "migrations",
@@ -29,6 +31,18 @@ export async function migrate(databaseUrl: string, only?: readonly string[]): Pr
   } finally {
     await database.destroy();
   }
+}
+
+/** @throws UserError where a newer version has been at the warehouse, whose tables this one does not know */
+async function refuseNewer(database: Knex): Promise<void> {
+  if (!(await database.schema.withSchema("ops").hasTable("migrations"))) return;
+  const seen = (await database.withSchema("ops").table("migrations").orderBy("id").pluck("name")) as string[];
+  const known = new Set(await migrationNames());
+  const unknown = seen.find((name) => !known.has(name));
+  if (unknown === undefined) return;
+  throw new UserError(
+    `the warehouse was migrated by a newer version (${unknown}), and migrations only go forward; run that version, or restore a backup from before`,
+  );
 }
 
 /** Names of all migrations, in their order. */
