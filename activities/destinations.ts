@@ -24,6 +24,13 @@ export function destinationActivities(activator: Dependencies, privacy: Dependen
     /** @throws UserError where the segment or destination is not there, or the segment names no purpose */
     async claimDeliveries({ segment, destination, actor }: DeliverAudienceInput): Promise<ClaimedDeliveries> {
       const declared = destinationOf(await activator.loadProject(), destination);
+      const { deliver } = activator.destinations[declared.connector] as unknown as Destination<unknown>;
+      if (!deliver) {
+        throw new UserError(
+          "is told by hand, so nothing is handed over to it; miette segment hand-over --out FILE writes a file",
+          { key: `destinations.${destination}` },
+        );
+      }
       // It tells what a segment may not read.
       await graphOf(privacy);
       const chosen = (await loadSegments(await activator.loadSql())).get(segment);
@@ -89,13 +96,13 @@ async function call(
   const { cancellationSignal: signal } = Context.current();
   const options: DestinationOptions = { signal, directory: project.directory };
   const parcel = { key: deliveryId, at: madeAt, audience, purpose, members: people };
-  if (operation === "deliver") return await to.deliver(config, parcel, options);
+  if (operation === "deliver") return (await to.deliver?.(config, parcel, options)) ?? "unsupported";
   if (operation === "remove") return (await to.remove?.(config, parcel, options)) ?? "unsupported";
   return (await to.erase?.(config, { key: deliveryId, at: madeAt, members: people }, options)) ?? "unsupported";
 }
 
 /** @throws UserError where the project has no such destination */
-function destinationOf({ destinations }: Project, name: string): DestinationDeclaration {
+export function destinationOf({ destinations }: Project, name: string): DestinationDeclaration {
   const found = destinations.find((each) => each.name === name);
   if (!found) {
     const names = destinations.map((each) => each.name).join(", ") || "none";

@@ -66,7 +66,7 @@ export function erasureActivities(dependencies: Dependencies) {
       for (const name of await destinationsOf(pool, scope.customers)) {
         if (destinations.some((each) => each.name === name)) continue;
         plan.errors.push(
-          `the destination ${name} was handed something of this person and stands no longer in miette.yaml; put it back, so that it can be told`,
+          `the destination ${name} was handed something of this person and stands no longer in miette.yaml; put it back, or write connector: manual for it, so that it can be told`,
         );
       }
       const sealed = await sealForRequest(pool, vault, requestId, "scope", scope);

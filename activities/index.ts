@@ -13,6 +13,7 @@ import type {
   SyncUnit,
   SyncUnitInput,
 } from "../domain/runs.ts";
+import { challengeActivities } from "./challenges.ts";
 import { controllerActivities } from "./controller.ts";
 import type { Dependencies, SharedDependencies } from "./dependencies.ts";
 import { destinationActivities } from "./destinations.ts";
@@ -64,6 +65,7 @@ export function createActivities({ pools, ...shared }: SharedDependencies) {
     ...identityActivities(loader, publisher),
     ...erasureActivities(privacy),
     ...destinationActivities({ ...shared, pool: pools.activator }, privacy),
+    ...challengeActivities(privacy),
     ...controllerActivities(privacy),
     ...requestActivities(privacy),
     ...retentionActivities(privacy),

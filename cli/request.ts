@@ -13,6 +13,7 @@ import { registerCorrection } from "./request-correct.ts";
 import { registerChoices } from "./request-choice.ts";
 import { registerIdentityCheck } from "./request-identity.ts";
 import { registerRefusal } from "./request-refuse.ts";
+import { registerTasks } from "./request-task.ts";
 import { readNames, withSubject, type SubjectOptions } from "./request-subject.ts";
 import { withSession, type GlobalOptions, type Session } from "./session.ts";
 import { runWorkflow } from "./workflow.ts";
@@ -80,6 +81,7 @@ export function registerRequest(program: Command): void {
   registerChoices(request);
   registerIdentityCheck(request);
   registerRefusal(request);
+  registerTasks(request);
   request
     .command("approve")
     .description("carry out a request as its plan says")

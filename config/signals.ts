@@ -1,4 +1,4 @@
-import type { StreamSchema } from "../domain/streams.ts";
+import type { Signal, StreamSchema } from "../domain/streams.ts";
 import { hint } from "./suggest.ts";
 import type { Path } from "./yaml-file.ts";
 
@@ -32,8 +32,6 @@ export function checkSignals(
     checkWords(signal, [properties[signal.field]?.type].flat().includes("boolean"), path, report);
   }
 }
-
-type Signal = NonNullable<StreamSchema["signals"]>[number];
 
 function checkWords(
   { choice, purpose, given, occurred_at: at, notice_version: notice, expires_at: end }: Signal,

@@ -23,18 +23,20 @@ export interface DestinationFixture {
 }
 
 const connectors = await Promise.all(
-  Object.entries(destinations).map(async ([name, destination]) => {
-    const { prepare } = (await import(`./${name}/destination-fixture.ts`)) as {
-      prepare(directory: string): Promise<DestinationFixture>;
-    };
-    const directory = await mkdtemp(join(tmpdir(), `miette-to-${name}-`));
-    return {
-      name,
-      destination: destination as unknown as Destination<unknown>,
-      directory,
-      fixture: await prepare(directory),
-    };
-  }),
+  Object.entries(destinations)
+    .filter(([, destination]) => "deliver" in destination)
+    .map(async ([name, destination]) => {
+      const { prepare } = (await import(`./${name}/destination-fixture.ts`)) as {
+        prepare(directory: string): Promise<DestinationFixture>;
+      };
+      const directory = await mkdtemp(join(tmpdir(), `miette-to-${name}-`));
+      return {
+        name,
+        destination: destination as unknown as Required<Destination<unknown>>,
+        directory,
+        fixture: await prepare(directory),
+      };
+    }),
 );
 afterAll(async () => {
   for (const { fixture, directory } of connectors) {

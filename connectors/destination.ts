@@ -29,6 +29,8 @@ export interface Erasure {
 export interface Message {
   key: string;
   at: string;
+  /** The person's pseudonym at this destination, by which an erasure names them later. */
+  id: string;
   /** `email` or `phone`, and the address. */
   to: { kind: string; value: string };
   /** Which text the destination is to write: `identity_check`. */
@@ -56,7 +58,7 @@ export interface DestinationOptions {
 export interface Destination<Config> {
   /** JSON Schema of `config`, with a description for every key. */
   spec: object;
-  deliver(config: Config, parcel: Parcel, options: DestinationOptions): Promise<Outcome>;
+  deliver?(config: Config, parcel: Parcel, options: DestinationOptions): Promise<Outcome>;
   /** Takes members out of an audience; their `fields` are empty. */
   remove?(config: Config, parcel: Parcel, options: DestinationOptions): Promise<Outcome>;
   erase?(config: Config, erasure: Erasure, options: DestinationOptions): Promise<Outcome>;

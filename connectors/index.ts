@@ -3,6 +3,7 @@ import { csvDirectory } from "./csv/destination.ts";
 import { csv } from "./csv/source.ts";
 import type { Destination } from "./destination.ts";
 import { jsonl } from "./jsonl/source.ts";
+import { manual } from "./manual/destination.ts";
 import { postgres } from "./postgres/source.ts";
 import { webhook } from "./webhook/destination.ts";
 
@@ -21,6 +22,7 @@ export const sourceSpecs: Record<string, object> = Object.fromEntries(
 /** The registry of destinations, likewise: the `connector:` of a destination in the project file is one of these names. */
 export const destinations = {
   csv: csvDirectory,
+  manual,
   webhook,
 } satisfies Record<string, Destination<never>>;
 

@@ -49,6 +49,11 @@ export function alertText({ state, subject, code, counts }: Alert): string {
     const when = state === "error" ? "was due by law and is late" : `is due in ${days} ${days === 1 ? "day" : "days"}`;
     return `${what} the request ${name} ${when}. miette clock list shows every request that waits.`;
   }
+  if (kind === "task") {
+    const [request = "", destination = ""] = name.split(/:(.*)/s);
+    const task = `${request} ${destination}`;
+    return `A person has to ask ${destination} to erase what it was handed (${code}). miette request task ${task} shows whom, miette request done ${task} notes that it was done.`;
+  }
   if (code === "log_holds_values") {
     return `${counts["settings"] ?? 0} settings of the warehouse's server bring values of rows into its log. miette status names them and what to set instead.`;
   }

@@ -2,6 +2,8 @@
 
 export type DeliveryState = "queued" | "sent" | "accepted" | "confirmed" | "unsupported" | "failed" | "manual";
 
+export type DeliveryOperation = "deliver" | "remove" | "erase" | "message";
+
 export interface DeliverAudienceInput {
   segment: string;
   destination: string;
@@ -24,7 +26,7 @@ export interface ClaimedDeliveries {
 
 export interface SentDelivery {
   state: DeliveryState;
-  operation: "deliver" | "remove" | "erase";
+  operation: DeliveryOperation;
   members: number;
 }
 
@@ -34,4 +36,6 @@ export interface PendingErasure {
   destination: string;
   /** When to give up and call for a person, ISO 8601. */
   until: string;
+  /** Until when the person is waited for, shortly before the request has to be answered. */
+  due: string;
 }

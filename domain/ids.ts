@@ -84,6 +84,11 @@ export function serveWorkflowId(requestId: string): string {
   return `serve:${requestId}`;
 }
 
+/** The workflow id of sending a code to whoever a request is about: one at a time. */
+export function challengeWorkflowId(requestId: string): string {
+  return `challenge:${requestId}`;
+}
+
 /** The workflow id of a request's clock. */
 export function clockWorkflowId(requestId: string): string {
   return `clock:${requestId}`;

@@ -59,7 +59,7 @@ test("an identity that nobody shows in two weeks lets the request expire, and on
   const [waiting, going] = [await start(silent, null), await start(shown, null)];
   const codes = "select codes from privacy.identity_checks where request_id = $1";
   await expect.poll(async () => (await pipeline.pool.query(codes, [shown])).rowCount, { timeout: 20_000 }).toBe(1);
-  const code = await makeChallenge(pipeline.pool, shown, "test");
+  const { code } = await makeChallenge(pipeline.pool, pipeline.vault, shown, "test");
   expect(await answerChallenge(pipeline.pool, silent, code, "api")).toBe(false);
   expect(await answerChallenge(pipeline.pool, shown, code, "api")).toBe(true);
   expect(await answerChallenge(pipeline.pool, shown, code, "api")).toBe(false);

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PACKAGE_DIRECTORY } from "../config.ts";
 import {
   DECIDE_RULES_SIGNAL,
+  challengeWorkflowId,
   deliveryWorkflowId,
   clockWorkflowId,
   ERASURE_WORKFLOW_ID,
@@ -31,6 +32,7 @@ import { takeIn } from "../warehouse/requests/intake.ts";
 import { receiveRequest } from "../warehouse/requests/store.ts";
 import { openPipeline } from "./pipeline.ts";
 import { readHistories, recordHistory } from "./recorded-histories.ts";
+import { receiveWebhooks, WEBHOOK_SECRET } from "./webhook-receiver.ts";
 
 const IS_RECORDING = Boolean(process.env["MIETTE_RECORD_HISTORIES"]);
 
@@ -250,6 +252,37 @@ properties:
     await again();
     await (await pipeline.client.workflow.signalWithStart("revokeDeliveries", REVOKE_DELIVERIES)).result();
     await record("revoke-deliveries", REVOKE_DELIVERIES.workflowId);
+    // Somebody who is held: a code goes to nobody else.
+    await mkdir(join(project, "sql/models/staging"), { recursive: true });
+    await writeFile(
+      join(project, "sql/models/staging/people__people.sql"),
+      `-- One row per person.
+-- contract: customers
+select record_key, deleted_at, id as customer_ref, email as email_token, null::text as phone_token, null::text as country,
+    null::integer as birth_year, null::timestamptz as registered_at from raw.people__people
+`,
+    );
+    await writeFile(join(project, "data/people.csv"), "id,email,age\n3,c@mail.example,30\n");
+    await pipeline.run({ full: true });
+    const mailer = await receiveWebhooks();
+    await writeFile(
+      join(project, "miette.yaml"),
+      `${plain}destinations:\n  mailer: { connector: webhook, config: { url: "${mailer.url}", secret: "${WEBHOOK_SECRET}" } }\n`,
+    );
+    const { requestId: challenged } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
+      kind: "access",
+      channel: "api",
+      jurisdiction: null,
+      named: { emails: ["c@mail.example"], phones: [], ids: [] },
+      actor: "api",
+    });
+    await pipeline.client.workflow.execute("challengeSubject", {
+      workflowId: challengeWorkflowId(challenged),
+      taskQueue: TASK_QUEUE,
+      args: [{ requestId: challenged, destination: "mailer", actor: "os:operator" }],
+    });
+    await record("challenge-subject", challengeWorkflowId(challenged));
+    await mailer.close();
     await writeFile(join(project, "miette.yaml"), plain);
     const rotation = { workflowId: KEYS_WORKFLOW_ID, taskQueue: TASK_QUEUE, args: [{ actor: "os:operator" }] };
     await pipeline.client.workflow.execute("rotateKeys", rotation);

@@ -4,7 +4,7 @@ import type { ErasurePlan, ErasureReport } from "../domain/requests.ts";
 import { planning, workingOn } from "./activities.ts";
 import { startApart, startOrSignal } from "./apart.ts";
 import { attendRequest } from "./attend-request.ts";
-import { eraseElsewhere } from "./erase-elsewhere.ts";
+import { doneByHand, eraseElsewhere } from "./erase-elsewhere.ts";
 import { eraseBatch, eraseMore } from "./erase-batch.ts";
 import { recheckErasure } from "./recheck-erasure.ts";
 import { describeRun } from "./search-attributes.ts";
@@ -29,6 +29,8 @@ export async function eraseSubject(input: {
   let isErased = false;
   setHandler(approve, (actor) => void (approvedBy ??= actor));
   setHandler(erased, () => void (isErased = true));
+  const byHand = new Set<string>();
+  setHandler(doneByHand, (destination) => void byHand.add(destination));
   const attended = attendRequest(requestId);
   const ended = await attended.begin();
   if (ended !== null) return { state: ended, receipt: null, recipients: [], plan: NOTHING };
@@ -53,7 +55,7 @@ export async function eraseSubject(input: {
   setCurrentDetails(describe(plan, "being carried out"));
   await condition(() => isErased);
   setCurrentDetails(describe(plan, "being carried out elsewhere"));
-  await eraseElsewhere(requestId);
+  await eraseElsewhere(requestId, byHand);
   const { state, receipt, recipients, held } = await planning.completeErasure({ requestId });
   await startApart(recheckErasure, {
     args: [{ requestId }],

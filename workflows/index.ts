@@ -3,6 +3,7 @@ export { acceptField } from "./accept-field.ts";
 export { applyChoice } from "./apply-choice.ts";
 export { applyRetention } from "./apply-retention.ts";
 export { applyIdentity } from "./apply-identity.ts";
+export { challengeSubject } from "./challenge-subject.ts";
 export { buildModels } from "./build-models.ts";
 export { correctSubject } from "./correct-subject.ts";
 export { eraseBatch } from "./erase-batch.ts";

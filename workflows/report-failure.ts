@@ -15,14 +15,22 @@ const PATIENCE = "30s";
 export async function reportFailure(subject: string, error: unknown): Promise<void> {
   if (isCancellation(error)) return;
   const code = failureType(error);
+  // Which checks failed is told one by one, from what the build has left.
+  await callPerson(subject, code === "check_failed" ? null : code);
+}
+
+/**
+ * Has people told what only a person can mend or do.
+ * @param code why; null: it is noted already
+ */
+export async function callPerson(subject: string, code: string | null): Promise<void> {
   try {
-    // Which checks failed is told one by one, from what the build has left.
-    if (code !== "check_failed") await health.raiseAlert({ subject, state: "error", code, counts: {} });
+    if (code !== null) await health.raiseAlert({ subject, state: "error", code, counts: {} });
     const child = await startChild(checkHealth, {
       workflowId: HEALTH_WORKFLOW_ID,
       workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
       parentClosePolicy: ParentClosePolicy.ABANDON,
-      staticSummary: `after ${subject} failed`,
+      staticSummary: `after ${subject}`,
     });
     await Promise.race([child.result(), sleep(PATIENCE)]);
   } catch (cause) {

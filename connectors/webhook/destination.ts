@@ -33,8 +33,8 @@ export const webhook: Destination<WebhookConfig> = {
     askTo(config, { key, at, type: "audience.remove", data: { audience, purpose, members: idsOf(members) } }, options),
   erase: (config, { key, at, members }, options) =>
     askTo(config, { key, at, type: "person.erase", data: { members: idsOf(members) } }, options),
-  send: (config, { key, at, to, template, values }, options) =>
-    askTo(config, { key, at, type: "message.send", data: { to, template, values } }, options),
+  send: (config, { key, at, id, to, template, values }, options) =>
+    askTo(config, { key, at, type: "message.send", data: { id, to, template, values } }, options),
 };
 
 interface Call {
@@ -111,12 +111,11 @@ async function exchange(
   { signal }: DestinationOptions,
   headers: Record<string, string>,
 ): Promise<Answer & { retryAfter: string | undefined }> {
-  const overall = AbortSignal.any([signal, AbortSignal.timeout(seconds * 1000)]);
   try {
     return await new Promise((resolve, reject) => {
       const request = (url.protocol === "https:" ? overHttps : overHttp)(
         url,
-        { method: "POST", headers, lookup: lookupFor(network), signal: overall, agent: false },
+        { method: "POST", headers, lookup: lookupFor(network), signal, agent: false },
         (response) => {
           readAnswer(response).then(
             (text) =>
@@ -125,6 +124,9 @@ async function exchange(
           );
         },
       );
+      // Not AbortSignal.any: Node 20 collects a timeout that nothing else holds, and the call would never end.
+      const timer = setTimeout(() => request.destroy(new Error("no answer in time")), seconds * 1000);
+      request.on("close", () => clearTimeout(timer));
       request.on("error", reject);
       request.end(body);
     });

@@ -84,7 +84,9 @@ export async function readAbout(
       )
     : [];
   const purposes = new Set<string>();
-  for (const { purpose } of [...recipients, ...ledger]) if (purpose !== "*") purposes.add(purpose);
+  // A message was in no audience: nobody is asked for a consent to it.
+  for (const { purpose } of [...recipients.filter(({ audience }) => audience !== ""), ...ledger])
+    if (purpose !== "*") purposes.add(purpose);
   for (const { consent } of segments) if (consent !== null) purposes.add(consent);
   const consent =
     scope.customers.length > 0 && purposes.size > 0 && (await has("core.identifiers"))

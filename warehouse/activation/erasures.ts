@@ -9,7 +9,7 @@ import { awaitCalls, openEnvelope, type Handed } from "./send.ts";
 /** Days before the request is due at which a destination that still does not answer is left to a person. */
 const RESERVE_DAYS = 3;
 /** Where no law's clock runs. */
-const PATIENCE_DAYS = 25;
+const PATIENCE_DAYS = 28;
 
 /**
  * Cancels what is on its way to destinations and has not left, and seals for the request what each destination has of the
@@ -73,9 +73,12 @@ export async function destinationsOf(pool: pg.Pool, customers: readonly string[]
 export async function listErasures(pool: pg.Pool, requestId: string): Promise<PendingErasure[]> {
   const { rows } = await pool.query<PendingErasure>(
     `select d.delivery_id as "deliveryId", d.destination,
-       to_char(coalesce(r.due_at - make_interval(days => $2), r.received_at + make_interval(days => $3)) at time zone 'UTC',
-         'YYYY-MM-DD"T"HH24:MI:SS"Z"') as until
+       to_char(due.at - make_interval(days => $2), 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as until,
+       to_char(due.at - interval '1 hour', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as due
      from privacy.deliveries as d join privacy.requests as r using (request_id)
+     cross join lateral (
+       select coalesce(r.due_at, r.received_at + make_interval(days => $3)) at time zone 'UTC' as at
+     ) as due
      where d.request_id = $1 and d.state in ('queued', 'sent') order by d.destination, d.made_at`,
     [requestId, RESERVE_DAYS, PATIENCE_DAYS],
   );
@@ -109,14 +112,21 @@ interface Waiting {
   envelope: Buffer;
 }
 
+interface ElsewhereErased {
+  recipient: string;
+  status: DeliveryState;
+  settled_at: string | null;
+  /** Whether a person has seen to it. */
+  by_hand: boolean;
+}
+
 /** What each destination has come to, for the receipt. */
-export async function readErasures(
-  pool: pg.Pool,
-  requestId: string,
-): Promise<{ recipient: string; status: DeliveryState; settled_at: string | null }[]> {
-  const { rows } = await pool.query<{ recipient: string; status: DeliveryState; settled_at: string | null }>(
-    `select destination as recipient, state as status, settled_at::text from privacy.deliveries
-     where request_id = $1 order by destination, made_at`,
+export async function readErasures(pool: pg.Pool, requestId: string): Promise<ElsewhereErased[]> {
+  const { rows } = await pool.query<ElsewhereErased>(
+    `select destination as recipient, state as status, settled_at::text,
+       exists (select from privacy.request_events as e where e.request_id = d.request_id and e.event = 'done_by_hand'
+         and e.detail ->> 'destination' = d.destination) as by_hand
+     from privacy.deliveries as d where request_id = $1 order by destination, made_at`,
     [requestId],
   );
   return rows;
@@ -147,7 +157,7 @@ async function keepSealed(
   if (!waiting) await noteEvent(client, requestId, "worker", "destination", { destination, handles: people.size });
 }
 
-function openHandles(key: Buffer, deliveryId: string, envelope: Buffer): Handed[] {
+export function openHandles(key: Buffer, deliveryId: string, envelope: Buffer): Handed[] {
   return JSON.parse(open(key, identity(deliveryId), envelope).toString("utf8")) as Handed[];
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { OPT_OUT_JURISDICTIONS } from "../../domain/consent.ts";
-import type { DeliveryState } from "../../domain/destinations.ts";
+import type { DeliveryOperation, DeliveryState } from "../../domain/destinations.ts";
 import { CodedError, UserError } from "../../domain/errors.ts";
 import type { DestinationDeclaration } from "../../domain/project.ts";
 import { open, seal } from "../../privacy/sealing.ts";
@@ -20,7 +20,7 @@ export interface Handed {
 export interface Batch {
   deliveryId: string;
   destination: string;
-  operation: "deliver" | "remove" | "erase";
+  operation: DeliveryOperation;
   audience: string;
   purpose: string;
   madeAt: string;
@@ -238,7 +238,9 @@ async function split(client: pg.ClientBase, batch: Batch, sent: Row[]): Promise<
 export async function settle(client: pg.ClientBase, deliveryId: string, state: DeliveryState): Promise<void> {
   const { rows } = await client.query<{ was: string }>(
     `with before as (select delivery_id, state as was from privacy.deliveries where delivery_id = $1 for update)
-     update privacy.deliveries as d set state = $2, settled_at = now(), envelope = null
+     -- What a person may have to do by hand stays readable until the request has ended.
+     update privacy.deliveries as d
+     set state = $2, settled_at = now(), envelope = case when $2 in ('manual', 'failed') then envelope end
      from before where d.delivery_id = before.delivery_id and was in ('queued', 'sent') returning was`,
     [deliveryId, state],
   );

@@ -65,9 +65,11 @@ export async function completeErasure(
       backup_residue_until: await backupResidue(pool),
     };
   });
-  await inTransaction(pool, (client) =>
-    moveRequest(client, requestId, ["running"], state, "worker", { receipt, findings: verification.findings.length }),
-  );
+  await inTransaction(pool, async (client) => {
+    const detail = { receipt, findings: verification.findings.length };
+    await moveRequest(client, requestId, ["running"], state, "worker", detail);
+    await client.query("update privacy.deliveries set envelope = null where request_id = $1", [requestId]);
+  });
   const { state: now } = await readRequest(pool, requestId);
   return { state: now, receipt, recipients, held };
 }

@@ -1,9 +1,10 @@
-import { createHash, randomInt, timingSafeEqual } from "node:crypto";
+import { createHash, hkdfSync, timingSafeEqual } from "node:crypto";
 import type pg from "pg";
 import { UserError } from "../../domain/errors.ts";
 import { IDENTITY_DAYS, needsIdentity, type IdentityProof } from "../../domain/requests.ts";
 import { inTransaction } from "../database.ts";
-import { moveRequest, noteEvent, readRequest } from "./store.ts";
+import type { Vault } from "../vault.ts";
+import { moveRequest, noteEvent, readRequest, requestKey } from "./store.ts";
 
 /** Wrong answers to one code, and codes to one request: 15 guesses of 8 digits find one in 6.7 million. */
 const ATTEMPTS = 5;
@@ -51,28 +52,63 @@ export async function confirmIdentity(
 /**
  * Makes a one-time code, which goes to an address that is held of the person, never to one that the request named. It is
  * in the caller's memory alone; the warehouse keeps its hash, and an earlier code is worth nothing any more.
+ * @returns the code, and which one of the request's it is
  * @throws UserError where nobody waits for an identity, or too many codes were made
  */
-export async function makeChallenge(pool: pg.Pool, requestId: string, actor: string): Promise<string> {
+export async function makeChallenge(
+  pool: pg.Pool,
+  vault: Vault,
+  requestId: string,
+  actor: string,
+): Promise<{ code: string; number: number }> {
   const { kind, channel, state } = await readRequest(pool, requestId);
   if (state !== "received" || !needsIdentity(kind, channel)) {
     throw new UserError("nobody waits for an identity of this request", { key: "request" });
   }
-  const code = String(randomInt(100_000_000)).padStart(8, "0");
-  await inTransaction(pool, async (client) => {
+  const key = await requestKey(pool, vault, requestId);
+  return await inTransaction(pool, async (client) => {
     await openCheck(client, requestId);
-    const { rowCount } = await client.query(
-      `update privacy.identity_checks set code_hash = $2, code_expires_at = $3, attempts = 0, codes = codes + 1
-       where request_id = $1 and codes < ${CODES}`,
-      [requestId, hashOf(requestId, code), new Date(Date.now() + CODE_MS)],
+    const { rows } = await client.query<{ codes: number }>(
+      `update privacy.identity_checks set code_expires_at = $2, attempts = 0, codes = codes + 1
+       where request_id = $1 and codes < ${CODES} returning codes`,
+      [requestId, new Date(Date.now() + CODE_MS)],
     );
-    if (!rowCount) {
+    const number = rows[0]?.codes;
+    if (number === undefined) {
       const mend = "miette request verify confirms an identity that was shown otherwise";
       throw new UserError(`has had ${CODES} codes; ${mend}`, { key: "request" });
     }
+    const code = codeOf(key, requestId, number);
+    await client.query("update privacy.identity_checks set code_hash = $2 where request_id = $1", [
+      requestId,
+      hashOf(requestId, code),
+    ]);
     await noteEvent(client, requestId, actor, "challenged");
+    return { code, number };
   });
-  return code;
+}
+
+/** A code that was made, for whoever sends it; null where it is worth nothing any more. */
+export async function openCode(
+  pool: pg.Pool,
+  vault: Vault,
+  requestId: string,
+  number: number,
+): Promise<{ code: string; expiresAt: string } | null> {
+  const { rows } = await pool.query<{ ends: string }>(
+    `select to_char(code_expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as ends
+     from privacy.identity_checks join privacy.requests using (request_id)
+     where request_id = $1 and codes = $2 and state = 'received' and code_expires_at > now()`,
+    [requestId, number],
+  );
+  if (!rows[0]) return null;
+  return { code: codeOf(await requestKey(pool, vault, requestId), requestId, number), expiresAt: rows[0].ends };
+}
+
+/** Made of the request's own key, so that an attempt to send it that was cut off sends the same again, and nothing keeps it. */
+function codeOf(key: Buffer, requestId: string, number: number): string {
+  const bits = Buffer.from(hkdfSync("sha256", key, requestId, `challenge ${number}`, 8));
+  return String(bits.readBigUInt64BE() % 100_000_000n).padStart(8, "0");
 }
 
 /**
