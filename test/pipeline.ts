@@ -49,8 +49,6 @@ export interface Pipeline {
   run(input?: { full?: boolean }): Promise<RunReport>;
   sync(input: SyncSourceInput): Promise<SyncReport>;
   build(input?: BuildInput): Promise<BuildReport>;
-  /** Does something while no worker is there. */
-  withoutWorker(work: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -129,33 +127,31 @@ export async function openPipeline(
   const connection = await NativeConnection.connect({ address });
   const project = (): Promise<Project> =>
     loadProject(directory, { connectorSpecs, destinationSpecs, env: { MIETTE_SHARED_DATA: SHARED_DATA, ...env } });
-  const createWorker = (): Promise<Worker> =>
-    Worker.create({
-      connection,
-      namespace,
-      taskQueue: TASK_QUEUE,
-      workflowBundle: { codePath: tracing ? tracedBundle(inject("workflowBundle")) : inject("workflowBundle") },
-      dataConverter: converter,
-      interceptors: {
-        activity: [...(tracing ? [tracing.activity] : []), loggedActivities(log), boundedAttempts, errorsAsCodes(log)],
-      },
-      ...(tracing ? { sinks: { ...tracing.sinks } } : {}),
-      activities: createActivities({
-        pools,
-        vault,
-        keys: testKeys,
-        sources: connectors,
-        destinations,
-        log,
-        logFolder: join(directory, "logs"),
-        loadProject: project,
-        declareField,
-        loadSql: () => loadSqlTree(join(PACKAGE_DIRECTORY, "sql"), directory),
-      }),
-      maxConcurrentActivityTaskExecutions: 8,
-    });
-  let worker = await createWorker();
-  let running = worker.run();
+  const worker = await Worker.create({
+    connection,
+    namespace,
+    taskQueue: TASK_QUEUE,
+    workflowBundle: { codePath: tracing ? tracedBundle(inject("workflowBundle")) : inject("workflowBundle") },
+    dataConverter: converter,
+    interceptors: {
+      activity: [...(tracing ? [tracing.activity] : []), loggedActivities(log), boundedAttempts, errorsAsCodes(log)],
+    },
+    ...(tracing ? { sinks: { ...tracing.sinks } } : {}),
+    activities: createActivities({
+      pools,
+      vault,
+      keys: testKeys,
+      sources: connectors,
+      destinations,
+      log,
+      logFolder: join(directory, "logs"),
+      loadProject: project,
+      declareField,
+      loadSql: () => loadSqlTree(join(PACKAGE_DIRECTORY, "sql"), directory),
+    }),
+    maxConcurrentActivityTaskExecutions: 8,
+  });
+  const running = worker.run();
   const clientConnection = await Connection.connect({ address });
   const client = new Client({ connection: clientConnection, namespace, dataConverter: converter });
   const execute = async <T>(type: string, workflowId: string, input: unknown): Promise<T> =>
@@ -171,13 +167,6 @@ export async function openPipeline(
     run: (input = {}) => execute("runPipeline", RUN_WORKFLOW_ID, input),
     sync: (input) => execute("syncSource", syncWorkflowId(input.source), input),
     build: (input = {}) => execute("buildModels", BUILD_WORKFLOW_ID, input),
-    async withoutWorker(work) {
-      worker.shutdown();
-      await running;
-      await work();
-      worker = await createWorker();
-      running = worker.run();
-    },
     async close() {
       worker.shutdown();
       await running;
