@@ -12,6 +12,7 @@ import { Naming } from "../privacy/tokens.ts";
 import { testStream } from "../test/landing.ts";
 import { preparePages, type PreparedPage } from "../warehouse/landing/page.ts";
 import { planStream } from "../warehouse/landing/plan.ts";
+import { receivedText } from "../warehouse/landing/quarantine.ts";
 import { readPages } from "./read-pages.ts";
 
 const naming = new Naming({
@@ -49,8 +50,9 @@ beforeAll(async () => {
     lines.push(
       `${id % 90 === 3 ? "" : key},${at},${id % 3 ? `é${id}@mail.test` : ""},${id % 2 ? "1.50" : ""},"{""n"":${id},""t"":""한😀""}",x${id}`,
     );
+    const deep = id === 450 ? `,"more":${'{"a":'.repeat(300)}1${"}".repeat(300)}` : "";
     objects.push(
-      `{"id":${key},"at":"${at}","amount":${id % 2 ? "0.12345678901234567890123" : "null"},"extra":{"big":12345678901234567890.5}${id % 90 === 3 ? ',"email":7' : ""}}`,
+      `{"id":${key},"at":"${at}","amount":${id % 2 ? "0.12345678901234567890123" : "null"},"extra":{"big":12345678901234567890.5}${id % 90 === 3 ? ',"email":7' : ""}${deep}}`,
     );
   }
   await writeFile(join(directory, "a.csv"), `${lines.join("\n")}\n`);
@@ -80,7 +82,11 @@ async function all(pages: AsyncIterable<PreparedPage>): Promise<unknown[]> {
     // A record's window has been looked at by then, and is not handed on.
     const shown = streams.map(({ plan: _plan, current, superseded, rejected, ...rest }) => ({
       ...rest,
-      rejected: rejected.map(({ plan: _own, ...each }) => each),
+      // What is kept of it in quarantine.
+      rejected: rejected.map(({ plan: _own, received, ...each }) => ({
+        ...each,
+        received: typeof received === "string" ? received : receivedText(received),
+      })),
       current: current.map((record) => ({ ...record, window: null })),
       superseded: superseded.map((record) => ({ ...record, window: null })),
     }));

@@ -92,37 +92,33 @@ function healthSchedule(): ScheduleOptions {
 }
 
 /** What is withdrawn is revoked at once; a consent that expires says nothing, so it is looked for after midnight. */
-function revocationsSchedule({ timeZone }: Project): ScheduleOptions {
+function revocationsSchedule(project: Project): ScheduleOptions {
   const { workflowId, args, staticSummary } = REVOKE_DELIVERIES;
-  return {
-    scheduleId: workflowId,
-    spec: { calendars: [{ hour: 0, minute: 5 }], timezone: timeZone, jitter: "1m" },
-    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: "1d" },
-    action: {
-      type: "startWorkflow",
-      workflowType: "revokeDeliveries",
-      workflowId,
-      taskQueue: TASK_QUEUE,
-      args,
-      staticSummary,
-    },
-  };
+  const action = { workflowType: "revokeDeliveries", workflowId, args, staticSummary };
+  return daily(project, { hour: 0, minute: 5 }, action);
 }
 
-/** Once a night: periods are days and months. */
+/** Periods are days and months. */
 function retentionSchedule(project: Project): ScheduleOptions {
+  const args = [{ actor: "schedule" }];
+  return daily(
+    project,
+    { hour: 3, minute: 30 },
+    { workflowType: "applyRetention", workflowId: RETENTION_WORKFLOW_ID, args, staticSummary: "what is past its age" },
+  );
+}
+
+/** Once a day by the project's own clock; the schedule is named as its workflow. */
+function daily(
+  { timeZone }: Project,
+  at: { hour: number; minute: number },
+  action: { workflowType: string; workflowId: string; args: unknown[]; staticSummary: string },
+): ScheduleOptions {
   return {
-    scheduleId: RETENTION_WORKFLOW_ID,
-    spec: { cronExpressions: ["30 3 * * *"], timezone: project.timeZone, jitter: "10m" },
+    scheduleId: action.workflowId,
+    spec: { calendars: [at], timezone: timeZone, jitter: "1m" },
     policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: "1d" },
-    action: {
-      type: "startWorkflow",
-      workflowType: "applyRetention",
-      workflowId: RETENTION_WORKFLOW_ID,
-      taskQueue: TASK_QUEUE,
-      args: [{ actor: "schedule" }],
-      staticSummary: "what is past its age",
-    },
+    action: { type: "startWorkflow", taskQueue: TASK_QUEUE, ...action },
   } as unknown as ScheduleOptions<never>;
 }
 

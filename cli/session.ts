@@ -22,8 +22,8 @@ import { Vault } from "../warehouse/vault.ts";
 import { readPasswords, writePasswordFile } from "./passwords.ts";
 
 /**
- * How Node runs the worker. Short-lived records fill the young generation: with 64 MB of it, reading a file takes half the
- * CPU time.
+ * How Node runs the worker. Short-lived records fill the young generation: where the two pages in work do not fit into it,
+ * they are copied over and over, and a load takes twice the CPU time.
  */
 export const WORKER_ARGUMENTS = ["--max-semi-space-size=32", "--import", "tsx", "worker.ts"];
 

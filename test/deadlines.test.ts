@@ -1,4 +1,4 @@
-import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
@@ -8,11 +8,11 @@ import { finishTask, openTask } from "../warehouse/activation/tasks.ts";
 import { readReceipts } from "../warehouse/receipts.ts";
 import { receiveRequest } from "../warehouse/requests/store.ts";
 import { readSubject } from "../warehouse/requests/subject.ts";
-import { shopRows, writeErasureProject, writeRows } from "./erasure-project.ts";
+import { shopRows, writeBuyersTo, writeErasureProject, writeRows } from "./erasure-project.ts";
 import { addSearchAttributes, openPipeline, silenceWorkers, type Pipeline } from "./pipeline.ts";
 import { say } from "./say.ts";
 import { startTimeSkipping } from "./time-skipping.ts";
-import { receiveWebhooks, WEBHOOK_SECRET } from "./webhook-receiver.ts";
+import { receiveWebhooks } from "./webhook-receiver.ts";
 
 const HOUR = 3_600_000;
 /** The machine gives up three days before an answer is due. */
@@ -28,20 +28,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "miette-deadlines-"));
   crm = await receiveWebhooks();
   await writeErasureProject(directory);
-  await mkdir(join(directory, "sql/segments"), { recursive: true });
-  await writeFile(
-    join(directory, "sql/segments/buyers.sql"),
-    "-- Customers who have bought.\n-- consent: marketing\nselect customer_id from mart.fct_orders\n",
-  );
-  await appendFile(
-    join(directory, "miette.yaml"),
-    `destinations:
-  crm:
-    connector: webhook
-    fields: { email_address: email }
-    config: { url: "${crm.url}", secret: "${WEBHOOK_SECRET}" }
-`,
-  );
+  await writeBuyersTo(directory, crm.url);
   await writeRows(directory, shopRows());
   silenceWorkers();
   time = await startTimeSkipping();

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile, appendFile, mkdir } from "node:fs/promises";
+import { appendFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -12,7 +12,7 @@ import { prepareSend } from "../warehouse/activation/send.ts";
 import { readReceipts } from "../warehouse/receipts.ts";
 import { receiveRequest } from "../warehouse/requests/store.ts";
 import { readSubject } from "../warehouse/requests/subject.ts";
-import { CANARY, CONTROL, shopRows, writeErasureProject, writeRows } from "./erasure-project.ts";
+import { CANARY, CONTROL, shopRows, writeBuyersTo, writeErasureProject, writeRows } from "./erasure-project.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
 import { say } from "./say.ts";
 import { receiveWebhooks, WEBHOOK_SECRET } from "./webhook-receiver.ts";
@@ -26,24 +26,10 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "miette-destinations-"));
   crm = await receiveWebhooks();
   await writeErasureProject(directory);
-  await mkdir(join(directory, "sql/segments"), { recursive: true });
-  await writeFile(
-    join(directory, "sql/segments/buyers.sql"),
-    "-- Customers who have bought.\n-- consent: marketing\nselect customer_id from mart.fct_orders\n",
-  );
+  await writeBuyersTo(directory, crm.url);
   await appendFile(
     join(directory, "miette.yaml"),
-    `destinations:
-  crm:
-    connector: webhook
-    fields: { email_address: email }
-    counts_as: [sale]
-    config: { url: "${crm.url}", secret: "${WEBHOOK_SECRET}", timeout_seconds: 2 }
-  files:
-    connector: csv
-    fields: { email: email }
-    config: { directory: outbox }
-`,
+    "  files:\n    connector: csv\n    fields: { email: email }\n    config: { directory: outbox }\n",
   );
   await writeRows(directory, shopRows());
   pipeline = await openPipeline(directory);

@@ -203,6 +203,7 @@ export async function writeBuyersTo(directory: string, url: string): Promise<voi
   crm:
     connector: webhook
     fields: { email_address: email }
+    counts_as: [sale]
     config: { url: "${url}", secret: "${WEBHOOK_SECRET}", timeout_seconds: 2 }
 `,
   );

@@ -75,6 +75,20 @@ export async function inTransaction<T>(
   }
 }
 
+class RolledBack extends Error {}
+
+/** Runs `work` in a transaction that is rolled back: what it would change is found out by changing it. */
+export async function rehearse<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  let done: { result: T } | undefined;
+  await inTransaction(pool, async (client) => {
+    done = { result: await work(client) };
+    throw new RolledBack();
+  }).catch((error: unknown) => {
+    if (!(error instanceof RolledBack)) throw error;
+  });
+  return (done as { result: T }).result;
+}
+
 /** `"schema"."name"`, quoted for SQL. */
 export function quoteName(...parts: string[]): string {
   return parts.map((part) => pg.escapeIdentifier(part)).join(".");

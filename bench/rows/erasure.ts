@@ -1,7 +1,7 @@
 import { shopStreams } from "../../cli/generate/shop.ts";
 import type { ErasureReport } from "../../domain/requests.ts";
 import type { Bench } from "../bench.ts";
-import { type Figure, requireEqual, type Row } from "../row.ts";
+import { emptyFigure, type Figure, requireEqual, type Row } from "../row.ts";
 import type { Warehouse } from "../warehouse.ts";
 
 /** Requests at once: of 1,000,000 events, whose shop has 50,000 customers, 1,000. */
@@ -16,12 +16,12 @@ export const row: Row = {
     await warehouse.run("erasure-first");
     const people = customersOf(rows);
     const size = `of ${rows.toLocaleString("en-US")} events, from request to verified receipt`;
-    const one = emptyFigure(`one person ${size}`);
+    const one = emptyFigure(`one person ${size}`, null);
     for (let run = 1; run <= runs; run += 1) {
       await erase(bench, warehouse, [people.next().value as string], one, `erasure-one-${run}`);
     }
     const count = Math.ceil(rows / EVENTS_PER_REQUEST);
-    const many = emptyFigure(`${count.toLocaleString("en-US")} people at once ${size}`);
+    const many = emptyFigure(`${count.toLocaleString("en-US")} people at once ${size}`, null);
     for (let run = 1; run <= runs; run += 1) {
       const emails = Array.from({ length: count }, () => people.next().value as string);
       const stop = warehouse.keepSyncing("web");
@@ -62,8 +62,4 @@ async function erase(
 
 function outcomeOf({ state, plan }: ErasureReport): string {
   return `${state}, ${plan.people} people`;
-}
-
-function emptyFigure(what: string): Figure {
-  return { what, seconds: [], records: null, reference: null, peakMemory: null, note: null };
 }

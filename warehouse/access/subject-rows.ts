@@ -7,6 +7,7 @@ import { scanTables } from "../erasure/scan.ts";
 import type { Scope } from "../erasure/scope.ts";
 import { readStateColumns, stateCondition } from "../erasure/sweep-state.ts";
 import { carries, findRows, holdErased } from "../erasure/sweep-raw.ts";
+import { ROUNDS } from "../erasure/sweep-tables.ts";
 import { quoteRelation } from "../models/build.ts";
 import type { Graph } from "../models/graph.ts";
 
@@ -23,7 +24,6 @@ export interface SubjectRows {
   where: string;
 }
 
-const ROUNDS = 20;
 const MINE = "(select record_key from subject_rows where not is_anothers)";
 
 /**

@@ -1,7 +1,7 @@
 import type pg from "pg";
 import type { ErasurePlan, PlannedRows } from "../../domain/requests.ts";
 import type { HeldRows } from "../../domain/retention.ts";
-import { inTransaction, quoteName } from "../database.ts";
+import { quoteName, rehearse } from "../database.ts";
 import type { Graph } from "../models/graph.ts";
 import { countHeld } from "../holds/set-aside.ts";
 import { quoteRelation } from "../models/build.ts";
@@ -12,6 +12,7 @@ import { scanTables } from "./scan.ts";
 import type { Scope } from "./scope.ts";
 import { countState, readStateColumns } from "./sweep-state.ts";
 import { holdErased, sweepRaw, type SweptRows } from "./sweep-raw.ts";
+import { ROUNDS } from "./sweep-tables.ts";
 
 /** Schemas of state: what a table there holds of people is told by its columns' names. */
 const STATE = /^(?:ops|privacy|vault)\./;
@@ -40,7 +41,7 @@ export async function planErasures(
     unscanned: [],
   }));
   const isModel = (relation: string): boolean => graph.specs.has(relation);
-  const { swept, held, kept } = await rehearse(pool, retention, scopes, isModel);
+  const { swept, held, kept } = await rehearseSweep(pool, retention, scopes, isModel);
   for (const { request, ...rows } of held) plans[request]?.held?.push(rows);
   for (const { request, ...rows } of swept) {
     if (request !== null) add(plans[request] as ErasurePlan, rows);
@@ -118,22 +119,20 @@ async function findUnreached(
   }
 }
 
-class Rehearsed extends Error {}
-
 /** @returns what is swept, what a law holds, and the project's own tables whose rows other tables keep from being deleted */
-async function rehearse(
+async function rehearseSweep(
   pool: pg.Pool,
   retention: Retention,
   scopes: readonly Scope[],
   isModel: (relation: string) => boolean,
 ): Promise<{ swept: SweptRows[]; held: (HeldRows & { request: number })[]; kept: Set<string> }> {
-  const held: (HeldRows & { request: number })[] = [];
-  const swept: SweptRows[] = [];
-  const kept = new Set<string>();
-  await inTransaction(pool, async (client) => {
+  return await rehearse(pool, async (client) => {
+    const held: (HeldRows & { request: number })[] = [];
+    const swept: SweptRows[] = [];
+    const kept = new Set<string>();
     await holdErased(client, scopes);
     const tables = await readRawTables(client);
-    for (let round = 1, before = -1; before !== swept.length && round <= 20; round += 1) {
+    for (let round = 1, before = -1; before !== swept.length && round <= ROUNDS; round += 1) {
       before = swept.length;
       for (const table of tables) {
         if (round > 1 && table.parents.length === 0) continue;
@@ -146,11 +145,8 @@ async function rehearse(
       if (!isModel(relation) && (await isPointedAt(client, relation, column))) kept.add(relation);
     }
     for (const state of await readStateColumns(client)) swept.push(...(await countState(client, state)));
-    throw new Rehearsed();
-  }).catch((error: unknown) => {
-    if (!(error instanceof Rehearsed)) throw error;
+    return { swept, held, kept };
   });
-  return { swept, held, kept };
 }
 
 /** Whether another table keeps the people's rows of this one from being deleted. */

@@ -73,6 +73,13 @@ export async function sweepRaw(
   return swept;
 }
 
+/** Makes the table `found`, empty, until the transaction ends: keys of a raw table's rows, and whose they are. */
+export async function createFound(client: pg.ClientBase): Promise<void> {
+  await client.query(
+    "create temporary table found (record_key uuid primary key, is_anothers boolean not null, request integer) on commit drop",
+  );
+}
+
 /** An SQL condition: row `t` is one of `found`. */
 export const MINE = "t.record_key in (select record_key from found where not is_anothers)";
 
@@ -158,9 +165,7 @@ export async function findRows(
   const { rows } = await client.query<{ has: boolean }>("select to_regclass('core.record_owners') is not null as has");
   const hasOwners = rows[0]?.has ?? false;
   const nobodyElse = "case when t.owner_token in (select token from erased_tokens) then false else";
-  await client.query(
-    `create temporary table found (record_key uuid primary key, is_anothers boolean not null, request integer) on commit drop`,
-  );
+  await createFound(client);
   await client.query(
     `insert into found
      with carrying as materialized (

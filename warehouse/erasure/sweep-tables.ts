@@ -4,7 +4,7 @@ import { sweepRaw } from "./sweep-raw.ts";
 import { sweepTexts } from "./sweep-texts.ts";
 
 /** A chain of references longer than this is a circle of records that refer to each other. */
-const ROUNDS = 20;
+export const ROUNDS = 20;
 
 /** What is swept of raw. */
 export interface RawSweep {

@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { LANDING_COLUMNS } from "../../domain/columns.ts";
 import type { HeldRows } from "../../domain/retention.ts";
 import { open, seal } from "../../privacy/sealing.ts";
 import { quoteName } from "../database.ts";
@@ -181,14 +182,4 @@ interface Secret {
 }
 
 /** What landing adds to a record. */
-const LANDED = new Set([
-  "record_key",
-  "version",
-  "content_hash",
-  "owner_token",
-  "reload",
-  "record_seq",
-  "landed_at",
-  "deleted_at",
-  "landed_xid",
-]);
+const LANDED = new Set<string>(LANDING_COLUMNS);

@@ -2,14 +2,10 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { StreamSchema } from "../../domain/streams.ts";
 import { createTestDatabase, type TestDatabase } from "../../test/database.ts";
-import { landIncoming, onePage, openTestVault, syncPages, testPlan, testStream } from "../../test/landing.ts";
+import { openTestVault, syncPages, testStream } from "../../test/landing.ts";
 import { quoteName } from "../database.ts";
 import type { Vault } from "../vault.ts";
-import { landPages } from "./land.ts";
-import { preparePages, type IncomingPage, type PreparedPage } from "./page.ts";
 import { listQuarantine, openQuarantine } from "./quarantine.ts";
-import { suppressionsOf } from "./suppressions.ts";
-import { beginSync } from "./sync.ts";
 
 let database: TestDatabase;
 let vault: Vault;
@@ -111,33 +107,6 @@ test("what arrives last is current where there is no version, in a first load as
     }),
     { numRuns: 30 },
   );
-});
-
-test("a page that can't land stops the sync with its reason, whatever is read meanwhile", async () => {
-  const stream = testStream(products);
-  const reading = async function* () {
-    yield { records: { [stream.name]: [{ id: 1, name: "x", rank: 1 }] }, cursor: 1 };
-    yield { records: { [stream.name]: [{ id: 2, name: "x", rank: 1 }] }, cursor: 2 };
-    throw new Error("the source broke off");
-  };
-  const { planStream } = await import("./plan.ts");
-  const begin = () =>
-    beginSync(database.pool, vault, {
-      id: "7b1e4b6e-0000-4000-8000-000000000002",
-      kind: "incremental",
-      source: "shop",
-      cursorScope: "stream",
-      plans: [planStream(stream, false, { kinds: [], defaultCountry: null, ageOfConsent: 16 })],
-      window: null,
-    });
-  const overtaken = await begin();
-  const sync = await begin();
-  await expect(landIncoming(database.pool, vault, sync, reading())).rejects.toThrow("the source broke off");
-  // Both pages before have landed, in their order.
-  expect((await begin()).cursor).toBe(2);
-  await expect(landIncoming(database.pool, vault, overtaken, reading())).rejects.toMatchObject({
-    code: "cursor_conflict",
-  });
 });
 
 test("a second sync of the same records writes no row", async () => {
@@ -316,78 +285,6 @@ test("a field declared later becomes a column, and one declared personal later i
     { id: "1", size: "L" },
     { id: "2", size: "M" },
   ]);
-});
-
-test("two attempts at one sync can't both go on: the one that was overtaken stops at its next page", async () => {
-  const stream = testStream(products);
-  const { planStream } = await import("./plan.ts");
-  const plan = planStream(stream, false, { kinds: [], defaultCountry: null, ageOfConsent: 16 });
-  const request = {
-    id: "7b1e4b6e-0000-4000-8000-000000000001",
-    kind: "incremental" as const,
-    source: "shop",
-    cursorScope: "stream" as const,
-    plans: [plan],
-    window: null,
-  };
-  const first = await beginSync(database.pool, vault, request);
-  const second = await beginSync(database.pool, vault, request);
-  const page = (id: number) => onePage({ records: { [stream.name]: [{ id, name: "x", rank: 1 }] }, cursor: { id } });
-  await landIncoming(database.pool, vault, first, page(1));
-  await expect(landIncoming(database.pool, vault, second, page(1))).rejects.toMatchObject({ code: "cursor_conflict" });
-  await landIncoming(database.pool, vault, first, page(2));
-  expect(first.counts.get(stream.name)).toMatchObject({ pages: 2, inserted: 2 });
-});
-
-test("a page that was tokenised while an erasure began is decided anew", async () => {
-  const stream = testStream({
-    type: "object",
-    required: ["id"],
-    properties: { id: { type: "integer" }, email: { type: "string", personal: "email", identifier: "email" } },
-  });
-  const plan = testPlan(stream);
-  const sync = await beginSync(database.pool, vault, {
-    id: "7b1e4b6e-0000-4000-8000-000000000003",
-    kind: "incremental",
-    source: "shop",
-    cursorScope: "stream",
-    plans: [plan],
-    window: null,
-  });
-  const reading = async function* (): AsyncGenerator<IncomingPage> {
-    for (const page of [1, 2, 3, 4]) {
-      const records = [1, 2, 3].map((n) => ({ id: page * 10 + n, email: `p${page === 3 ? 2 : page}-${n}@mail.test` }));
-      yield { records: { [stream.name]: records }, cursor: page };
-    }
-  };
-  let landed = 0;
-  const pages: PreparedPage[] = [];
-  const watched = async function* (): AsyncGenerator<PreparedPage> {
-    for await (const page of preparePages(vault.naming, sync, reading())) {
-      pages.push(page);
-      yield page;
-    }
-  };
-  await landPages(database.pool, vault, sync, watched(), async () => {
-    landed += 1;
-    if (landed !== 2) return;
-    // The third page is tokenised by now; the person of its second record is erased.
-    while (pages[2]?.streams[0]?.ahead?.rows.length !== 3) await new Promise((resolve) => setTimeout(resolve, 5));
-    const erasure = await database.pool.query<{ id: string }>(
-      "insert into privacy.requests (kind, channel) values ('erasure', 'cli') returning request_id as id",
-    );
-    await database.pool.query("insert into privacy.suppressions (hash, request_id) select unnest($1::bytea[]), $2", [
-      suppressionsOf(vault.naming, "email", "p2-2@mail.test", true),
-      erasure.rows[0]?.id,
-    ]);
-    await database.pool.query(
-      "update privacy.epoch set epoch = epoch + 1, suppressions = (select count(*) from privacy.suppressions)",
-    );
-  });
-  const { rows } = await database.pool.query<{ id: string }>(
-    `select id::int as id from ${quoteName("raw", plan.table)} where id > 30 order by id`,
-  );
-  expect(rows.map(({ id }) => Number(id))).toEqual([31, 33, 41, 42, 43]);
 });
 
 test("fields of 9 MB land as they are, sealed or open, and in quarantine, with addresses found in them", async () => {

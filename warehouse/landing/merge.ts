@@ -121,7 +121,7 @@ function mergeStatement(plan: StreamPlan, columns: string[]): string {
  * COPY's text format.
  * @param tells whether each row says at its end that it is superseded
  */
-export function* copyText(rows: LandingRow[], tells: boolean): Generator<Buffer> {
+function* copyText(rows: LandingRow[], tells: boolean): Generator<Buffer> {
   let text = "";
   for (const row of rows) {
     for (const value of row.columns) text += value === null ? "\\N\t" : `${copyValue(value)}\t`;

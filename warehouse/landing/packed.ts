@@ -3,7 +3,7 @@ import { parseJson } from "../../domain/json.ts";
 import { canonicalJson } from "./json-text.ts";
 import type { PreparedPage, StreamPage } from "./page.ts";
 import type { StreamPlan } from "./plan.ts";
-import type { Rejected } from "./quarantine.ts";
+import { receivedText, type Rejected } from "./quarantine.ts";
 import type { Prepared } from "./record.ts";
 
 /**
@@ -43,17 +43,13 @@ export function packPage({ streams, cursor }: PreparedPage): PackedPage {
       current: packRecords(plan, current),
       superseded: packRecords(plan, superseded),
       rejected: rejected.map(({ reason, pointer, recordKey, received }) => {
-        if (typeof received === "string") return { reason, pointer, recordKey, received, isJson: false };
-        const json = canonicalJson(received);
-        return { reason, pointer, recordKey, received: json ?? DEEP, isJson: json !== null };
+        const isJson = typeof received !== "string";
+        return { reason, pointer, recordKey, received: isJson ? receivedText(received) : received, isJson };
       }),
       rejectedKeys,
     })),
   };
 }
-
-/** What stands for a rejected record that is nested deeper than can be written down. */
-const DEEP = "nested too deep to be kept";
 
 /** The buffers of a packed page, which are handed over and not copied. */
 export function buffersOf({ streams }: PackedPage): ArrayBuffer[] {

@@ -32,8 +32,7 @@ export async function quarantine(
 ): Promise<void> {
   for (const { plan, reason, pointer, recordKey, received } of rejected) {
     const { source, name } = plan.stream;
-    const text =
-      typeof received === "string" ? JSON.stringify(received) : (canonicalJson(received) ?? deepJson(received));
+    const text = typeof received === "string" ? JSON.stringify(received) : receivedText(received);
     const tokens = tokensIn(vault, plan, received, text, suppressions);
     if (tokens === null) continue;
     // A place may be a line of a file that is named after somebody.
@@ -106,10 +105,10 @@ export async function openQuarantine(
   }));
 }
 
-/** What is nested too deep for the stack, too, is told instead of kept. */
-function deepJson(received: Record<string, unknown>): string {
+/** A rejected record as JSON. What is nested too deep for the stack, too, is told instead of kept. */
+export function receivedText(received: Record<string, unknown>): string {
   try {
-    return JSON.stringify(received);
+    return canonicalJson(received) ?? JSON.stringify(received);
   } catch {
     return JSON.stringify("nested too deep to be kept");
   }

@@ -3,12 +3,10 @@ import { quoteName } from "../database.ts";
 import { keepCampaigns, keepCredit } from "../erasure/kept-credit.ts";
 import { readRawTables, type RawTable } from "../erasure/raw-tables.ts";
 import { lostColumns } from "../erasure/sweep-raw.ts";
+import { ROUNDS } from "../erasure/sweep-tables.ts";
 import type { RetainedRows } from "../../domain/retention.ts";
 import { isPastAge, momentOf, type Retention, type TableRules } from "./rules.ts";
 import { notSpared } from "./spared.ts";
-
-/** A chain of references longer than this is a circle of records that refer to each other. */
-const ROUNDS = 20;
 
 /**
  * Writes down, in the caller's transaction, which records a run is to take out: those past their age, and what refers to

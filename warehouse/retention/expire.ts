@@ -2,7 +2,7 @@ import type pg from "pg";
 import { columnName } from "../../domain/columns.ts";
 import { inTransaction, quoteName } from "../database.ts";
 import { readRawTables, type RawTable } from "../erasure/raw-tables.ts";
-import { deleteFound, MINE, stripFound } from "../erasure/sweep-raw.ts";
+import { createFound, deleteFound, MINE, stripFound } from "../erasure/sweep-raw.ts";
 import { readEpoch } from "../epoch.ts";
 import { recordChange } from "../relation-state.ts";
 import { isPastAge, type Retention, type TableRules } from "./rules.ts";
@@ -73,9 +73,7 @@ async function takeListed(
   rule: TableRules | undefined,
   facts: Retention["facts"],
 ): Promise<{ rows: number; history: number }> {
-  await client.query(
-    "create temporary table found (record_key uuid primary key, is_anothers boolean not null, request integer) on commit drop",
-  );
+  await createFound(client);
   // A record that its source has made younger since it was listed stays.
   await client.query(
     `insert into found select t.record_key, false, null from ${quoteName("raw", table.name)} as t join batch on batch.record_key = t.record_key

@@ -3,6 +3,7 @@ import { inTransaction, quoteName } from "../database.ts";
 import { quoteRelation } from "../models/build.ts";
 import { readRawTables, type RawTable } from "../erasure/raw-tables.ts";
 import { readStateColumns } from "../erasure/sweep-state.ts";
+import { TOKEN_IN_TEXT } from "../erasure/sweep-texts.ts";
 import { readEpoch } from "../epoch.ts";
 import type { Vault } from "../vault.ts";
 import { addChanged } from "./run.ts";
@@ -16,9 +17,6 @@ const NAMES_ONLY = new Set([
   "privacy.subjects",
   "privacy.unused_identifiers",
 ]);
-
-/** A token in an open text. */
-const IN_TEXT = "(?:email|phone)_[0-9a-f]{32}";
 
 /**
  * Takes identifiers, with the keys of their own, out of the vault that no record and nothing else carries any more. They
@@ -79,6 +77,6 @@ async function leaveOutUsed(client: pg.ClientBase, tables: readonly RawTable[], 
 }
 
 function tokensInText(relation: string, column: string, condition: string): string {
-  return `select found[1] from ${relation} as t cross join lateral regexp_matches(t.${column}::text, '${IN_TEXT}', 'g') as found
+  return `select found[1] from ${relation} as t cross join lateral regexp_matches(t.${column}::text, '${TOKEN_IN_TEXT}', 'g') as found
     where ${condition} and (t.${column}::text like '%email\\_%' or t.${column}::text like '%phone\\_%')`;
 }

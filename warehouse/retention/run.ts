@@ -1,12 +1,10 @@
 import type pg from "pg";
 import type { RetainedRows, RetentionRule } from "../../domain/retention.ts";
-import { inTransaction } from "../database.ts";
+import { inTransaction, rehearse } from "../database.ts";
 import { readEpoch } from "../epoch.ts";
 import { collectExpired } from "./collect.ts";
 import type { Retention } from "./rules.ts";
 import { countExpiredState } from "./state.ts";
-
-class Rehearsed extends Error {}
 
 /** What a run would do now, in counts: it is done in a transaction that is rolled back. */
 export async function planRetention(
@@ -14,17 +12,10 @@ export async function planRetention(
   retention: Retention,
   states: readonly RetentionRule[],
 ): Promise<RetainedRows[]> {
-  let planned: RetainedRows[] = [];
-  await inTransaction(pool, async (client) => {
-    planned = [
-      ...(await collectExpired(client, await openRunRow(client, []), retention)),
-      ...(await countExpiredState(client, states)),
-    ];
-    throw new Rehearsed();
-  }).catch((error: unknown) => {
-    if (!(error instanceof Rehearsed)) throw error;
-  });
-  return planned;
+  return await rehearse(pool, async (client) => [
+    ...(await collectExpired(client, await openRunRow(client, []), retention)),
+    ...(await countExpiredState(client, states)),
+  ]);
 }
 
 /**
