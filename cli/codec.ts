@@ -36,7 +36,9 @@ export function registerCodec(program: Command): void {
           );
         });
         const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-        console.log(`Open once, in the browser that shall see them: ${address}${loginPath}`);
+        console.log(
+          `Open this once, in the browser that is to see the payloads, and the UI there by the same host: ${address}${loginPath}`,
+        );
         console.log(
           `Then, in the web interface's settings of data encoding: endpoint ${address}, with cross-origin credentials. Ctrl-C ends it.`,
         );

@@ -28,7 +28,7 @@ export function registerHold(program: Command): void {
       const named = readNames(options);
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
         const { pool, vault, project, json } = session;
-        const holdId = await addHold(pool, vault, project, await session.graph(), {
+        const { holdId, isKnown } = await addHold(pool, vault, project, await session.graph(), {
           named,
           category: options.category,
           purpose: options.for,
@@ -36,7 +36,9 @@ export function registerHold(program: Command): void {
           until: options.until ?? null,
           actor: actor(),
         });
-        console.log(json ? JSON.stringify({ holdId }) : `Held; miette hold release ${holdId} ends it.`);
+        if (json) return console.log(JSON.stringify({ holdId, isKnown }));
+        const notYet = isKnown ? "" : " Nobody is known by it yet; it counts from their first record on.";
+        console.log(`Held; miette hold release ${holdId} ends it.${notYet}`);
       });
     });
   hold
@@ -52,7 +54,7 @@ export function registerHold(program: Command): void {
           law: each.law,
           until: each.until,
           released: each.releasedAt,
-          records: each.records,
+          "set aside": each.records,
         }));
         printRows(rows, { json, empty: "Nothing is held." });
       });

@@ -51,7 +51,7 @@ const OTHER_CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u20
 
 function cell(value: unknown): string {
   if (value === null || value === undefined) return "";
-  if (typeof value === "number") return value.toLocaleString("en-US", { maximumFractionDigits: 6 });
+  if (typeof value === "number") return String(Math.round(value * 1e6) / 1e6);
   const text = typeof value === "string" ? value : JSON.stringify(value);
   // A value may come from anybody's link: none of it may move the cursor, set a title or write to the clipboard.
   return text.replace(OTHER_CONTROL, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);

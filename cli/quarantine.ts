@@ -39,6 +39,12 @@ export function registerQuarantine(program: Command): void {
       if (!Number.isInteger(limit) || limit < 1)
         throw new UserError("must be a whole number from 1", { key: "--limit" });
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
+        const streams = session.project.sources.flatMap((each) =>
+          each.streams.map(({ name }) => `${each.name}.${name}`),
+        );
+        if (!streams.includes(target)) {
+          throw new UserError(`is no stream of the project; there are ${streams.join(", ")}`, { key: target });
+        }
         await recordOpening(session.pool, {
           actor: actor(),
           action: "quarantine.show",

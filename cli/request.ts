@@ -7,7 +7,7 @@ import type { ErasurePlan, ErasureReport } from "../domain/requests.ts";
 import { takeIn } from "../warehouse/requests/intake.ts";
 import { listRequests, readRequest } from "../warehouse/requests/store.ts";
 import { actor } from "./actor.ts";
-import { printRows, printTable } from "./output.ts";
+import { printRows } from "./output.ts";
 import { registerAccess } from "./request-access.ts";
 import { registerCorrection } from "./request-correct.ts";
 import { registerChoices } from "./request-choice.ts";
@@ -205,10 +205,11 @@ async function showReport(session: Session, requestId: string): Promise<void> {
 }
 
 function printPlan({ relations, people, identifiers, unscanned, held = [] }: ErasurePlan): void {
-  console.log(`${people} people, ${identifiers} identifiers`);
-  printTable(
-    ["relation", "action", "rows"],
-    relations.map(({ relation, action, rows }) => [relation, action, rows]),
+  const of = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
+  console.log(`${of(people, "person", "people")}, ${of(identifiers, "identifier", "identifiers")}`);
+  printRows(
+    relations.map(({ relation, action, rows }) => ({ relation, action, rows })),
+    { json: false, empty: "Nothing is stored that would go." },
   );
   for (const each of held) {
     console.log(

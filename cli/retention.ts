@@ -17,6 +17,11 @@ export function registerRetention(program: Command): void {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
         const { project, pool, json } = session;
         print(await planRetention(pool, readRetention(await session.graph(), project), project.retention), json);
+        if (!json && project.retention.length === 0) {
+          console.log(
+            "The project has no rule of retention: streams are kept for good. docs/retention.md shows how to write one.",
+          );
+        }
       });
     });
   retention

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmod, link, lstat, mkdir, open, readFile, realpath, unlink, writeFile } from "node:fs/promises";
+import { chmod, link, lstat, mkdir, open, readFile, realpath, stat, unlink, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { UserError } from "../domain/errors.ts";
 import type { KeyKeeper } from "./keys.ts";
@@ -17,6 +17,7 @@ export function keyFiles(folder: string, forbidden: { directory: string; name: s
     async read(generation) {
       const path = pathOf(generation);
       await refuseForbidden(folder, path, forbidden);
+      await refuseOpenFolder(folder);
       const status = await lstat(path).catch((error: NodeJS.ErrnoException) => {
         if (error.code === "ENOENT") {
           throw new UserError(
@@ -75,6 +76,16 @@ export function keyFiles(folder: string, forbidden: { directory: string; name: s
       await unlink(path);
     },
   };
+}
+
+/** Whoever may write to the folder may put another key in a key's place, unless it is sticky as secrets' mounts are. */
+async function refuseOpenFolder(folder: string): Promise<void> {
+  const mode = await stat(folder).then(
+    (status) => status.mode,
+    () => 0o700,
+  );
+  if ((mode & 0o022) === 0 || (mode & 0o1000) !== 0) return;
+  throw new UserError("others may write to the folder of the keys; run chmod 0700 on it", { file: folder });
 }
 
 async function refuseForbidden(

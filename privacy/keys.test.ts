@@ -66,6 +66,15 @@ test("a key file that is missing, open to others, cut short, a link, or of anoth
     await chmod(pathOf(1), mode);
     expect(await refused(files(), secret)).toContain("chmod 0400");
   }
+  await chmod(pathOf(1), 0o400);
+  for (const mode of [0o777, 0o720, 0o702]) {
+    await chmod(folder, mode);
+    expect(await refused(files(), secret)).toContain("chmod 0700");
+  }
+  // As a mounted secret: nobody may replace what is another's.
+  await chmod(folder, 0o1777);
+  expect((await files().read(1)).toString("hex")).toBe(secret);
+  await chmod(folder, 0o700);
   await rm(pathOf(1));
   for (const text of [
     `miette key generation 1\n${secret.slice(0, 40)}\n`,

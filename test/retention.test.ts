@@ -240,7 +240,7 @@ test("what somebody holds of one person outlasts age and erasure until it is rel
       actor: "os:anna",
     });
   await expect(hold("shop.nothing")).rejects.toThrow(/--category: is no stream and no contract/);
-  const [events, orders] = [await hold("shop.events"), await hold("orders")];
+  const [{ holdId: events }, { holdId: orders }] = [await hold("shop.events"), await hold("orders")];
   await run();
   // Of all visits of the crowd there are those left of who is held, and of who is restricted.
   const [kept, restricted] = [email, "c105@crowd.test"].map((each) => pipeline.vault.naming.token("email", each));

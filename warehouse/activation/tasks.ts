@@ -2,7 +2,7 @@ import type pg from "pg";
 import { UserError } from "../../domain/errors.ts";
 import { recordAudit } from "../audit.ts";
 import { inTransaction } from "../database.ts";
-import { noteEvent, requestKey } from "../requests/store.ts";
+import { noteEvent, readRequest, requestKey } from "../requests/store.ts";
 import type { Vault } from "../vault.ts";
 import { openHandles } from "./erasures.ts";
 import type { Handed } from "./send.ts";
@@ -21,6 +21,7 @@ async function readOpen(client: pg.ClientBase, requestId: string, destination: s
     [requestId, destination],
   );
   if (rows.length > 0) return rows;
+  await readRequest(client, requestId);
   throw new UserError(`nothing of this request has to be done by hand at ${destination}`, { key: "request" });
 }
 

@@ -24,7 +24,7 @@ export interface NewHold {
 /**
  * Holds a category of one person's records: retention leaves them alone, and an erasure sets them aside. Nothing of what
  * names the person is kept but tokens.
- * @returns the hold's id
+ * @returns the hold's id, and whether anybody is known by what was given
  * @throws UserError where the category is none of the project's, or what was given stands for nobody
  */
 export async function addHold(
@@ -33,7 +33,7 @@ export async function addHold(
   project: Project,
   graph: Graph,
   { named, category, purpose, law, until, actor }: NewHold,
-): Promise<string> {
+): Promise<{ holdId: string; isKnown: boolean }> {
   const streams = project.sources.flatMap((source) => source.streams.map(({ name }) => `${source.name}.${name}`));
   if (!streams.includes(category) && tablesOf(graph, category) === null) {
     throw new UserError(`is no stream and no contract; give one of ${streams.join(", ")}, or a contract as in orders`, {
@@ -49,7 +49,7 @@ export async function addHold(
   if (until !== null && until.getTime() <= Date.now()) {
     throw new UserError("must be a time that is still to come", { key: "--until" });
   }
-  const { tokens, shared } = await resolveScope(pool, vault, readSubject(project, named));
+  const { tokens, customers, shared } = await resolveScope(pool, vault, readSubject(project, named));
   const [first] = tokens;
   if (first === undefined) {
     throw new UserError(
@@ -71,7 +71,7 @@ export async function addHold(
     ]);
     const detail = { hold, category, until: until?.toISOString() ?? null };
     await recordAudit(client, { actor, action: "hold.add", subject: { token: first }, purpose, detail });
-    return hold;
+    return { holdId: hold, isKnown: customers.length > 0 };
   });
 }
 

@@ -97,6 +97,31 @@ async function secretOf(stream: Stream, row: Row, identity?: string): Promise<un
 }
 
 describe("after a schema has changed, the rows that landed before", () => {
+  test("stay as they are where nothing of them has changed, whatever their JSON looks like", async () => {
+    const schema: StreamSchema = {
+      type: "object",
+      required: ["id"],
+      properties: { id: { type: "integer" }, more: { type: "object" } },
+    };
+    const stream = testStream(schema);
+    const more = [
+      { b: 1, a: "x" },
+      { phone_ok: true, a: 1 },
+      { z: { telephone: "none" }, a: [1.5] },
+    ];
+    await syncPages(database.pool, vault, stream, [
+      { records: more.map((each, id) => ({ id, more: each, ...(id === 0 ? { tier: "gold" } : {}) })) },
+    ]);
+    const declared = {
+      ...stream,
+      schema: {
+        ...schema,
+        properties: { ...schema.properties, tier: { type: ["string", "null"] as ["string", "null"] } },
+      },
+    };
+    expect(await reprocessAll(declared)).toMatchObject({ rowsRead: 3, rowsChanged: 1 });
+  });
+
   test("are what they would be, had they landed under it", async () => {
     const stream = testStream(BEFORE);
     const records = [person(1), person(2, { tier: null, phone: "none", email: null }), person(3, { points: "many" })];

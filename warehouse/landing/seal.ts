@@ -213,5 +213,8 @@ function openText({ defaultCountry }: StreamPlan, { name, type }: FieldPlan, tex
   // Scrubbing the JSON text itself could break an escape, so its strings are scrubbed one by one.
   // A number far from the key that tells of it (`"phone": { "number": … }`) is seen there alone.
   if (!namesPhone(text) && scrub(text, () => "found", { defaultCountry }) === text) return text;
-  return canonicalJson(scrubJson(parseJson(text), replace, defaultCountry, name)) as string;
+  const value = parseJson(text);
+  const scrubbed = canonicalJson(scrubJson(value, replace, defaultCountry, name));
+  // What nothing was found in stays as it is written: a row read again is the same then.
+  return scrubbed === canonicalJson(value) ? text : (scrubbed as string);
 }

@@ -8,7 +8,7 @@ import { recordAudit } from "../audit.ts";
 import { inTransaction } from "../database.ts";
 import { awaitOlder } from "../erasure/fence.ts";
 import type { Vault } from "../vault.ts";
-import { holdersOfFormer, renameStored, unknownTokens } from "./stored.ts";
+import { countWaiting, holdersOfFormer, renameStored, unknownTokens } from "./stored.ts";
 
 const BATCH = 5_000;
 /** The key that will make tokens, until every stored one has its new name. */
@@ -236,15 +236,10 @@ export async function retireTokenKey(pool: pg.Pool, vault: Vault, actor: string)
     if (rows.every(({ keys }) => keys < 2)) return false;
     const holders = await holdersOfFormer(client);
     if (holders.length > 0) throw unfinished(holders.join(", "));
-    const { rows: waiting } = await client.query<{ count: number }>(
-      `select count(*)::integer as count from vault.token_changes as c where c.token is null and (
-         exists (select from privacy.consent_identifiers as n where n.token = c.former)
-         or exists (select from privacy.bystanders as n where n.token = c.former)
-         or exists (select from ops.use_limits as n where n.token = c.former))`,
-    );
-    if (waiting[0]?.count) {
+    const waiting = await countWaiting(client);
+    if (waiting > 0) {
       throw new UserError(
-        `${waiting[0].count} identifiers of the consent ledger have not landed yet and are known under the former key alone, which was therefore kept; retire it once they have, or note again what was said`,
+        `${waiting === 1 ? "1 identifier" : `${waiting} identifiers`} of the consent ledger or of holds, not landed yet, can be told by the former key alone, which was therefore kept; retire it once they have landed, or note again what was said or held`,
         { key: "keys rekey --retire" },
       );
     }

@@ -175,12 +175,26 @@ export async function holdersOfFormer(client: pg.ClientBase | pg.Pool): Promise<
   return holders;
 }
 
+/** Where something is noted of identifiers that may not have landed, and has to be found as they do. */
+const NOTED = ["privacy.consent_identifiers", "privacy.bystanders", "privacy.hold_identifiers", "ops.use_limits"];
+
+/** How many identifiers something is noted of that are known under their former name alone. */
+export async function countWaiting(client: pg.ClientBase): Promise<number> {
+  const isNoted = NOTED.map((relation) => `exists (select from ${relation} as n where n.token = c.former)`).join(
+    " or ",
+  );
+  const { rows } = await client.query<{ count: number }>(
+    `select count(*)::integer as count from vault.token_changes as c where c.token is null and (${isNoted})`,
+  );
+  return rows[0]?.count ?? 0;
+}
+
 /** Tokens of identifiers that are noted somewhere and that the vault does not know: no new name can be made of them. */
 export async function unknownTokens(client: pg.ClientBase | pg.Pool): Promise<string[]> {
   const { rows } = await (client as pg.Pool).query<{ token: string }>(
     `select token from (
-       select token from privacy.consent_identifiers union select token from privacy.bystanders
-       union select token from privacy.subjects where token is not null union select token from ops.use_limits
+       ${NOTED.map((relation) => `select token from ${relation}`).join(" union ")}
+       union select token from privacy.subjects where token is not null
      ) as noted
      where not exists (select from vault.identifiers as i where i.token = noted.token)
        and not exists (select from vault.token_changes as c where c.token = noted.token)`,

@@ -61,7 +61,7 @@ export function readSubject(project: Project, named: NamedSubject): Sought[] {
   }
   if (errors.length > 0) throw new UserErrors(errors);
   if (found.size === 0) {
-    throw new UserError("a request names its person; give --email, --phone or --id kind:value", { key: "request" });
+    throw new UserError("nobody is named; give --email, --phone or --id kind:value");
   }
   return [...found.values()];
 }
