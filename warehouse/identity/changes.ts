@@ -3,12 +3,12 @@ import { recognisePeople } from "../../identity/people.ts";
 import type { CanonicalRecords } from "../../identity/records.ts";
 import { findShared, UNKNOWN } from "../../identity/shared.ts";
 import type { ChangeContext } from "../models/relation.ts";
-import { readContracts } from "./contracts.ts";
+import { readContracts, type ContractColumns } from "./contracts.ts";
 import { readBlocked, readDecisions, readFormerPeople, readRecords } from "./read.ts";
 import { addOwnersOfChanges } from "./references.ts";
 import { HIDDEN, PEOPLE, RECORD_OWNERS } from "./tables.ts";
 import { Touched } from "./touched.ts";
-import { writeTables } from "./write.ts";
+import { createTables, writeTables } from "./write.ts";
 
 /**
  * Resolves the islands that changed records touch, and nothing else: the result is what a full computation would say of
@@ -20,11 +20,26 @@ import { writeTables } from "./write.ts";
  * @returns how many rows each output has; null where so much is touched that a full computation is cheaper
  */
 export async function resolveChanges(context: ChangeContext): Promise<Record<string, number> | null> {
-  const { rules } = context;
   if (!context.published(PEOPLE.name) || !context.published(HIDDEN.name)) return null;
   const contracts = await readContracts(context);
   const touched = new Touched(context, contracts);
-  await touched.begin();
+  const counts = (await touched.begin())
+    ? await resolveIslands(context, contracts, touched)
+    : await createTables(context);
+  if (!counts) return null;
+  for (const [table, count] of Object.entries(await touched.addFamiliar())) counts[table]! += count;
+  counts[RECORD_OWNERS.name]! += await addOwnersOfChanges(context, contracts, touched);
+  counts[RECORD_OWNERS.name]! -= await touched.finish();
+  return counts;
+}
+
+/** Creates and fills the outputs with what the islands are now that changed records touch; null where that is too much. */
+async function resolveIslands(
+  context: ChangeContext,
+  contracts: readonly ContractColumns[],
+  touched: Touched,
+): Promise<Record<string, number> | null> {
+  const { rules } = context;
   const changed = await readRecords(context, contracts, touched.records);
   await touched.addIdentifiers(tokensOf(changed, () => true));
   for (;;) {
@@ -46,12 +61,15 @@ export async function resolveChanges(context: ChangeContext): Promise<Record<str
     const result = partition({ ...within, ...decisions, rules: rules.identifiers, blocked: isBlocked }, isShared);
     const former = await readFormerPeople(context, within, result.person, touched.people);
     const people = recognisePeople(result.person, former);
-    const resolution = { rules, records: within, blocked: isBlocked, result, people, former, isPart: true };
-    const counts = await writeTables(context, resolution);
-    for (const [table, count] of Object.entries(await touched.addFamiliar())) counts[table]! += count;
-    counts[RECORD_OWNERS.name]! += await addOwnersOfChanges(context, contracts, touched.records);
-    await touched.finish();
-    return counts;
+    return await writeTables(context, {
+      rules,
+      records: within,
+      blocked: isBlocked,
+      result,
+      people,
+      former,
+      isPart: true,
+    });
   }
 }
 

@@ -2,6 +2,7 @@ import { quoteName } from "../database.ts";
 import type { ChangeContext } from "../models/relation.ts";
 import type { ContractColumns } from "./contracts.ts";
 import { CONFLICTS, HIDDEN, IDENTIFIERS, MERGED_PEOPLE, MERGES, PEOPLE, RECORD_OWNERS } from "./tables.ts";
+import { DEVICE_KINDS } from "./write.ts";
 
 /** Quoted name of the relation of familiar records, with whose each is. */
 export const FAMILIAR = quoteName("build_core", "identity_familiar");
@@ -36,14 +37,12 @@ export async function findFamiliar(context: ChangeContext, contracts: readonly C
   });
   if (!parts.length || rules.identifiers.some((rule) => rule.window)) return;
   const kinds = rules.identifiers.map((rule) => rule.kind);
-  await client.query(`create table ${CARRIED} (record_key uuid, token text, kind text, rank integer, is_new boolean,
-    customer_id uuid, strongest text, strongest_rank integer, person uuid)`);
+  await client.query(`create table ${CARRIED} (record_key uuid, token text, kind text, rank integer, customer_id uuid,
+    strongest text, strongest_rank integer, person uuid)`);
   await client.query(
     `insert into ${CARRIED}
-     select record_key, token, kind, rank,
-       not exists (select from ${owners} as owner where owner.record_key = record.record_key)
-         and not exists (select from ${hidden} as hidden where hidden.record_key = record.record_key),
-       customer_id, first_value(token) over own, first_value(rank) over own, first_value(customer_id) over own
+     select record_key, token, kind, rank, customer_id,
+       first_value(token) over own, first_value(rank) over own, first_value(customer_id) over own
      from (select distinct record_key, token from (${parts.join(" union all ")}) as part where token is not null) as record
      -- What stands before the last underscore.
      join unnest($1::text[]) with ordinality as listed (kind, rank)
@@ -52,13 +51,13 @@ export async function findFamiliar(context: ChangeContext, contracts: readonly C
      window own as (partition by record_key order by rank, token collate "C")`,
     [kinds],
   );
-  await client.query(`analyze ${CARRIED}`);
+  await client.query(`analyze ${CARRIED} (record_key, token, customer_id)`);
   await client.query(
     `with candidate as (
        select record_key, person, count(*) as carried, count(customer_id) as known
        from ${CARRIED}
        group by record_key, person
-       having bool_and(is_new) and person <> ops.nobody() and count(customer_id) = count(*) filter (where customer_id = person)
+       having person <> ops.nobody() and count(customer_id) = count(*) filter (where customer_id = person)
          and not bool_or(token in (select token from ops.blocked_identifiers))
      ),
      tied as (
@@ -66,10 +65,14 @@ export async function findFamiliar(context: ChangeContext, contracts: readonly C
        from ${CARRIED} as carried
        join ${merges} as link on link.stronger_token = carried.strongest and link.weaker_token = carried.token
          and link.record_key < carried.record_key
+       -- The others have no links yet.
+       where carried.customer_id is not null and carried.token <> carried.strongest
        group by carried.record_key
      )
      insert into ${FAMILIAR} select record_key, person from candidate left join tied using (record_key)
-     where coalesce(ties, 0) = known - 1`,
+     where coalesce(ties, 0) = known - 1
+       and not exists (select from ${owners} as owner where owner.record_key = candidate.record_key)
+       and not exists (select from ${hidden} as hidden where hidden.record_key = candidate.record_key)`,
   );
   await client.query(`analyze ${FAMILIAR}`);
   await findFresh(context);
@@ -100,7 +103,7 @@ async function findFresh({ client, published, rules }: ChangeContext): Promise<v
        select customer_id from ${published(CONFLICTS.name)}
        union all select other_customer_id from ${published(CONFLICTS.name)}
        union all select customer_id from ${published(PEOPLE.name)}
-         where is_anonymous and customer_id in (select customer_id from fresh)
+         where is_anonymous and customer_id in (select customer_id from fresh where kind <> all ($3))
        union all
        select customer_id from (
          select customer_id, kind, token from fresh
@@ -112,6 +115,6 @@ async function findFresh({ client, published, rules }: ChangeContext): Promise<v
      delete from ${FAMILIAR} using ${FRESH} as fresh
      where fresh.record_key = ${FAMILIAR}.record_key and (fresh.token in (select token from other)
        or fresh.customer_id in (select customer_id from restrained))`,
-    [limited.map((rule) => rule.kind), limited.map((rule) => rule.limit)],
+    [limited.map((rule) => rule.kind), limited.map((rule) => rule.limit), [...DEVICE_KINDS]],
   );
 }

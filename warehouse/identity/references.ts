@@ -1,3 +1,4 @@
+import { quoteName } from "../database.ts";
 import type { ComputeContext } from "../models/relation.ts";
 import type { ContractColumns } from "./contracts.ts";
 import { RECORD_OWNERS } from "./tables.ts";
@@ -10,50 +11,55 @@ export async function addOwnersByReference(
   contracts: readonly ContractColumns[],
 ): Promise<number> {
   const owners = output(RECORD_OWNERS.name);
-  const references = referencesOf(contracts, "");
-  if (!references) return 0;
+  const references = referencesOf(contracts);
+  if (!references || !(await client.query(`${references} limit 1`)).rowCount) return 0;
   await client.query(`analyze ${owners}`);
-  return await inherit(client, owners, references, owners);
+  return await inherit(client, owners, `(${references})`, owners);
 }
 
 /**
  * The same for touched records, to which those are added that refer to an order which has got its owner just now.
- * @param records quoted name of the relation with the `record_key` of the touched records
+ * @param touched quoted names of relations: the touched records, and their published owners
  */
 export async function addOwnersOfChanges(
   { client, output, published, input }: Context,
   contracts: readonly ContractColumns[],
-  records: string,
+  { records, owned }: { records: string; owned: string },
 ): Promise<number> {
   const [owners, before] = [output(RECORD_OWNERS.name), published(RECORD_OWNERS.name)!];
-  const references = referencesOf(contracts, "");
+  const references = referencesOf(contracts);
   if (!references) return 0;
   await client.query(`analyze ${owners}`);
-  const { rows: owned } = await client.query<{ record_key: string }>(
+  const { rows: come } = await client.query<{ record_key: string }>(
     `select record_key from ${owners} as owner join ${input("core.orders")} as orders using (record_key)
-     where not exists (select from ${before} as former where former.record_key = owner.record_key)`,
+     where not exists (select from ${owned} as former where former.record_key = owner.record_key)`,
   );
-  if (owned.length) {
+  if (come.length) {
     await client.query(
       // One that has an owner has it by an identifier of its own.
       `insert into ${records} select record_key from (${references}) as record where order_record_key = any($1)
          and not exists (select from ${before} as former where former.record_key = record.record_key)
        on conflict do nothing`,
-      [owned.map(({ record_key }) => record_key)],
+      [come.map(({ record_key }) => record_key)],
     );
   }
-  const within = referencesOf(contracts, `where record_key in (select record_key from ${records})`)!;
+  const within = quoteName("build_core", "identity_references");
+  await client.query(`create table ${within} as select record_key, order_record_key from (${references}) as record
+    where record_key in (select record_key from ${records})`);
+  await client.query(`analyze ${within}`);
   // An order that is not touched has the owner it had.
   const parents = `(select record_key, customer_id from ${owners} union all select record_key, customer_id from ${before} as former
-    where record_key in (select order_record_key from (${within}) as record)
+    where record_key in (select order_record_key from ${within})
       and not exists (select from ${records} as touched where touched.record_key = former.record_key))`;
-  return await inherit(client, owners, within, parents);
+  const count = await inherit(client, owners, within, parents);
+  await client.query(`drop table ${within}`);
+  return count;
 }
 
-function referencesOf(contracts: readonly ContractColumns[], where: string): string | null {
+function referencesOf(contracts: readonly ContractColumns[]): string | null {
   const references = contracts
     .filter((contract) => contract.refersToOrder)
-    .map(({ from }) => `select record_key, order_record_key from ${from} ${where}`);
+    .map(({ from }) => `select record_key, order_record_key from ${from}`);
   return references.length ? references.join(" union all ") : null;
 }
 
@@ -66,7 +72,7 @@ async function inherit(
   const { rowCount } = await client.query(
     `insert into ${owners} (record_key, customer_id)
      select distinct on (record.record_key) record.record_key, parent.customer_id
-     from (${references}) as record
+     from ${references} as record
      join ${parents} as parent on parent.record_key = record.order_record_key
      where not exists (select from ${owners} as own where own.record_key = record.record_key)
      order by record.record_key, record.order_record_key`,

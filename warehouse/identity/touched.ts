@@ -24,46 +24,62 @@ export class Touched {
   readonly #context: ChangeContext;
   readonly #contracts: readonly ContractColumns[];
   /** Quoted names of relations of keys. */
-  readonly records: string;
-  /** The touched records, and those that carry a touched identifier which hides. */
-  readonly loaded = quoteName("build_core", "identity_loaded");
+  readonly records = quoteName("build_core", "identity_records");
+  /** Records of others that carry a touched identifier which hides. */
+  readonly #further = quoteName("build_core", "identity_further");
+  /** The published owners of the touched records. */
+  readonly owned = quoteName("build_core", "identity_owned");
   readonly people: string;
   readonly #identifiers: string;
 
   constructor(context: ChangeContext, contracts: readonly ContractColumns[]) {
     this.#context = context;
     this.#contracts = contracts;
-    this.records = context.touched(RECORD_OWNERS.name);
     this.people = context.touched(PEOPLE.name);
     this.#identifiers = context.touched(IDENTIFIERS.name);
   }
 
-  /** Takes the changed records, and what they were before. */
-  async begin(): Promise<void> {
+  /** The touched records, and those that carry a touched identifier which hides: a relation for a from clause. */
+  get loaded(): string {
+    return `(select record_key from ${this.records} union all select record_key from ${this.#further}) as loaded`;
+  }
+
+  /** Takes the changed records, and what they were before. Tells whether they reach anybody but by the familiar ones. */
+  async begin(): Promise<boolean> {
     const { client, changes } = this.#context;
     await client.query(`create table ${this.records} (record_key uuid primary key);
-      create table ${this.loaded} (record_key uuid primary key);
+      create table ${this.#further} (record_key uuid primary key);
+      create table ${this.owned} (record_key uuid, customer_id uuid);
       create table ${this.people} (customer_id uuid primary key);
       create table ${this.#identifiers} (token text primary key)`);
     await findFamiliar(this.#context, this.#contracts);
+    const [owners, hidden] = [this.#published(RECORD_OWNERS.name), this.#published(HIDDEN.name)];
+    const add = async (insert: string) => (await client.query(`${insert} on conflict do nothing`)).rowCount ?? 0;
+    let isReached = false;
     for (const { relation, tokens, telling } of this.#contracts) {
       const differing = changes(relation, telling);
       if (!differing) continue;
       const changed = `(select record_key from ${differing} as changed
         where not exists (select from ${FAMILIAR} as familiar where familiar.record_key = changed.record_key))`;
-      await client.query(
-        `insert into ${this.records} select distinct record_key from ${changed} on conflict do nothing`,
-      );
+      const found = await add(`insert into ${this.records} select distinct record_key from ${changed}`);
       if (!tokens.length) continue;
-      await client.query(
-        `insert into ${this.people} select distinct customer_id from ${this.#published(RECORD_OWNERS.name)}
-         where record_key in (select record_key from ${changed}) on conflict do nothing`,
+      // A record of several contracts was found before.
+      if (!found && !(await client.query(`select from ${changed} as changed limit 1`)).rowCount) continue;
+      isReached = true;
+      await add(
+        `insert into ${this.people} select distinct customer_id from ${owners}
+         where record_key in (select record_key from ${changed})`,
       );
-      await client.query(
-        `insert into ${this.#identifiers} select distinct token from ${this.#published(HIDDEN.name)}
-         where record_key in (select record_key from ${changed}) on conflict do nothing`,
+      await add(
+        `insert into ${this.#identifiers} select distinct token from ${hidden}
+         where record_key in (select record_key from ${changed})`,
       );
     }
+    await client.query(`analyze ${this.records}`);
+    await client.query(
+      `insert into ${this.owned} select record_key, customer_id from ${owners}
+       where record_key in (select record_key from ${this.records})`,
+    );
     if (changes("ops.blocked_identifiers")) {
       await client.query(
         `insert into ${this.#identifiers}
@@ -80,6 +96,7 @@ export class Touched {
          union select other_token from ops.identity_decisions on conflict do nothing`,
       );
     }
+    return isReached || Boolean(changes("ops.blocked_identifiers") || changes("ops.identity_decisions"));
   }
 
   /** Adds identifiers; tells whether any of them is new here. */
@@ -124,18 +141,23 @@ export class Touched {
     await client.query(
       `with met as (
          delete from ${FAMILIAR} where customer_id in (select customer_id from ${this.people}) returning record_key
+       ),
+       come as (
+         insert into ${this.owned} select record_key, customer_id from ${owners} as owner
+         where customer_id in (select customer_id from ${this.people})
+           and not exists (select from ${this.records} as record where record.record_key = owner.record_key)
+         returning record_key
        )
-       insert into ${this.records} select record_key from met
-       union select record_key from ${owners} where customer_id in (select customer_id from ${this.people})
-       on conflict do nothing`,
+       insert into ${this.records} select record_key from met union all select record_key from come order by record_key`,
     );
     await client.query(
-      `insert into ${this.loaded} select record_key from ${this.records}
-       union select record_key from ${hidden} as hidden where token in (select token from ${this.#identifiers})
+      `insert into ${this.#further} select distinct record_key from ${hidden} as hidden
+       where token in (select token from ${this.#identifiers})
          and not exists (select from ops.blocked_identifiers as blocked where blocked.token = hidden.token)
+         and not exists (select from ${this.records} as record where record.record_key = hidden.record_key)
        on conflict do nothing`,
     );
-    await client.query(`analyze ${this.records}, ${this.loaded}`);
+    await client.query(`analyze ${this.records}, ${this.#further}, ${this.owned}`);
     const { rows } = await client.query<{ loaded: number; owned: number }>(
       `select (select count(*) from ${this.loaded})::float8 as loaded, reltuples::float8 as owned
        from pg_class where oid = $1::regclass`,
@@ -165,15 +187,16 @@ export class Touched {
   /** Leaves out loaded records of people whose island is not touched; the others are the touched ones. Tells whether those are all. */
   async settle(): Promise<boolean> {
     const { client } = this.#context;
-    await client.query(
-      `insert into ${this.records} select record_key from ${this.loaded} as loaded
-       where not exists (select from ${this.#published(RECORD_OWNERS.name)} as owner where owner.record_key = loaded.record_key)
-       on conflict do nothing`,
+    const { rowCount } = await client.query(
+      `with ownerless as (
+         delete from ${this.#further} as further
+         where not exists (select from ${this.#published(RECORD_OWNERS.name)} as owner where owner.record_key = further.record_key)
+         returning record_key
+       )
+       insert into ${this.records} select record_key from ownerless`,
     );
-    const { rows } = await client.query<{ isAll: boolean }>(
-      `select (select count(*) from ${this.loaded}) = (select count(*) from ${this.records}) as "isAll"`,
-    );
-    return rows[0]!.isAll;
+    if (rowCount) await client.query(`analyze ${this.records}`);
+    return !(await client.query(`select from ${this.#further} limit 1`)).rowCount;
   }
 
   /** Gives the familiar records, and the identifiers that came with them, to the people whose they are; counts them. */
@@ -182,10 +205,16 @@ export class Touched {
     const add = async (table: { name: string }, rows: string) =>
       (await client.query(`insert into ${output(table.name)} ${rows}`)).rowCount ?? 0;
     const fresh = `from ${FRESH} as fresh join ${FAMILIAR} using (record_key, customer_id)`;
-    await client.query(`insert into ${this.records} select record_key from ${FAMILIAR}`);
+    // In the order of the keys, so that whoever writes them to an index goes through it once.
     return {
-      [RECORD_OWNERS.name]: await add(RECORD_OWNERS, `select record_key, customer_id from ${FAMILIAR}`),
-      [IDENTIFIERS.name]: await add(IDENTIFIERS, `select distinct token, kind, customer_id, false, false ${fresh}`),
+      [RECORD_OWNERS.name]: await add(
+        RECORD_OWNERS,
+        `select record_key, customer_id from ${FAMILIAR} order by record_key`,
+      ),
+      [IDENTIFIERS.name]: await add(
+        IDENTIFIERS,
+        `select distinct token, kind, customer_id, false, false ${fresh} order by token`,
+      ),
       [MERGES.name]: await add(
         MERGES,
         `select distinct on (stronger_token, token) stronger_token, token, record_key, customer_id ${fresh}
@@ -194,8 +223,8 @@ export class Touched {
     };
   }
 
-  /** Names the published rows that may be others now. */
-  async finish(): Promise<void> {
+  /** Names the published rows that may be others now, and leaves out owners who are still the same. Tells how many those are. */
+  async finish(): Promise<number> {
     const { client, output, touched } = this.#context;
     const isTouched = `customer_id in (select customer_id from ${this.people})`;
     await client.query(
@@ -216,7 +245,16 @@ export class Touched {
       );
     await keys(HIDDEN, `record_key in (select record_key from ${this.records})`);
     for (const table of [MERGED_PEOPLE, MERGES, CONFLICTS]) await keys(table, isTouched);
-    await client.query(`drop table ${this.loaded}, ${FAMILIAR}, ${FRESH}`);
+    const same = `now.record_key = owned.record_key and now.customer_id = owned.customer_id`;
+    await client.query(
+      `create table ${touched(RECORD_OWNERS.name)} as select record_key from ${this.owned} as owned
+       where not exists (select from ${output(RECORD_OWNERS.name)} as now where ${same})`,
+    );
+    const { rowCount } = await client.query(
+      `delete from ${output(RECORD_OWNERS.name)} as now using ${this.owned} as owned where ${same}`,
+    );
+    await client.query(`drop table ${this.records}, ${this.#further}, ${this.owned}, ${FAMILIAR}, ${FRESH}`);
+    return rowCount ?? 0;
   }
 
   #published(relation: string): string {

@@ -13,7 +13,7 @@ import type { PublishedPeople } from "./read.ts";
 import * as tables from "./tables.ts";
 
 /** Kinds that name a device or a browser, not a person. */
-const DEVICE_KINDS = new Set(["device_id", "anonymous_id", "cookie_id", "session_id"]);
+export const DEVICE_KINDS = new Set(["device_id", "anonymous_id", "cookie_id", "session_id"]);
 
 /** `ops.nobody()`: the nil uuid. */
 const NOBODY = Buffer.alloc(16);
@@ -114,6 +114,12 @@ export async function writeTables(context: Target, resolution: Resolution): Prom
     rows.bytes(customer(refusals.weaker[i]!));
   });
   return counts;
+}
+
+/** Creates the identity tables in the build schema without a row. */
+export async function createTables(context: Target): Promise<Record<string, number>> {
+  for (const table of tables.TABLES) await createTable(context, table);
+  return Object.fromEntries(tables.TABLES.map(({ name }) => [name, 0]));
 }
 
 function explain(rules: IdentityRules, code: number): { reason: string; kind: number | null; limit: number | null } {

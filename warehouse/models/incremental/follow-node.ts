@@ -55,10 +55,15 @@ function changedKeys(run: Run, step: NodeStep, relation: string, columns?: reado
     ${columns ? `where ${differs(["old", "new"], columns)}` : ""})`;
 }
 
-/** The rows that a node has named as touched. */
+/** The rows that a node has named as touched; of a table without spans, those alone that have not come again. */
 export function touchedRows(spec: RelationSpec): Replaced {
-  const onKey = spec.key.map((name) => `touched.${quoteName(name)} = t.${quoteName(name)}`).join(" and ");
-  return { condition: `exists (select from ${touchedName(spec.name)} as touched where ${onKey})`, values: [] };
+  const touched = touchedName(spec.name);
+  const on = (other: string) =>
+    spec.key.map((name) => `${other}.${quoteName(name)} = touched.${quoteName(name)}`).join(" and ");
+  // Said of the few that are touched, so that what came again is not looked up in the published table.
+  const isGone = `not exists (select from ${quoteRelation(buildName(spec.name))} as again where ${on("again")})`;
+  const condition = `exists (select from ${touched} as touched where ${on("t")}${spec.key.includes("valid") ? "" : ` and ${isGone}`})`;
+  return { condition, values: [] };
 }
 
 function touchedName(relation: string): string {
