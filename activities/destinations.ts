@@ -9,8 +9,14 @@ import type {
 } from "../domain/destinations.ts";
 import { UserError } from "../domain/errors.ts";
 import type { DestinationDeclaration, Project } from "../domain/project.ts";
-import { claimDeliveries, claimRevocations } from "../warehouse/activation/claim.ts";
-import { listErasures, prepareErasure } from "../warehouse/activation/erasures.ts";
+import {
+  claimDeliveries,
+  claimRevocations,
+  undeclared,
+  undeclaredDestinations,
+} from "../warehouse/activation/claim.ts";
+import { leaveToPerson, listErasures, prepareErasure } from "../warehouse/activation/erasures.ts";
+import { closeLeaving } from "../warehouse/activation/leaving.ts";
 import { prepareSend, readBatch, settle, type Batch, type Handed } from "../warehouse/activation/send.ts";
 import { inTransaction } from "../warehouse/database.ts";
 import { loadSegments } from "../warehouse/models/project-graph.ts";
@@ -46,16 +52,27 @@ export function destinationActivities(activator: Dependencies, privacy: Dependen
     /** Who is to leave any destination, since they allow it no longer. */
     async claimRevocations(): Promise<string[]> {
       const claimed: string[] = [];
-      for (const each of (await activator.loadProject()).destinations) {
-        claimed.push(...(await claimRevocations(activator.pool, each)));
+      await closeLeaving(privacy.pool);
+      const { destinations } = await activator.loadProject();
+      const gone = await undeclaredDestinations(
+        activator.pool,
+        destinations.map(({ name }) => name),
+      );
+      for (const each of [...destinations, ...gone]) {
+        claimed.push(...(await claimRevocations(activator.pool, each, isByHand(activator, each))));
       }
       return claimed;
     },
-    /** Sends a batch, once in effect: what was interrupted goes out again under the same key with the same bytes. */
+    /**
+     * Sends a batch, once in effect: what was interrupted goes out again under the same key with the same bytes. What a
+     * destination that stands no longer in the project would take back is left to a person.
+     */
     async sendDelivery({ deliveryId }: { deliveryId: string }): Promise<SentDelivery> {
       for (let id = deliveryId; ;) {
         const project = await activator.loadProject();
-        const declared = destinationOf(project, (await readBatch(activator.pool, id)).destination);
+        const { destination, operation } = await readBatch(activator.pool, id);
+        const isGone = operation === "remove" && !project.destinations.some(({ name }) => name === destination);
+        const declared = isGone ? undeclared(destination) : destinationOf(project, destination);
         const prepared = await prepareSend(activator.pool, vault, declared, id);
         if ("next" in prepared) {
           id = prepared.next;
@@ -68,13 +85,19 @@ export function destinationActivities(activator: Dependencies, privacy: Dependen
         return summaryOf(batch, state);
       }
     },
-    /** Has a destination erase a person, once in effect. */
+    /**
+     * Has a destination erase a person, once in effect. One that stands no longer in the project is left to a person at
+     * once; asked again, it erases by itself if it has been put back meanwhile.
+     */
     async eraseAtDestination({ deliveryId }: { deliveryId: string }): Promise<DeliveryState> {
       const batch = await readBatch(privacy.pool, deliveryId);
+      const project = await privacy.loadProject();
+      const declared = project.destinations.find(({ name }) => name === batch.destination);
+      if (!declared) return await leaveToPerson(privacy.pool, deliveryId);
+      if (batch.state === "manual" && isByHand(privacy, declared)) return batch.state;
       const people = await prepareErasure(privacy.pool, vault, deliveryId);
       if (people === null) return batch.state;
-      const project = await privacy.loadProject();
-      const state = await call(privacy, project, destinationOf(project, batch.destination), batch, people);
+      const state = await call(privacy, project, declared, batch, people);
       await inTransaction(privacy.pool, (client) => settle(client, deliveryId, state));
       return state;
     },
@@ -101,6 +124,11 @@ async function call(
   return (await to.erase?.(config, { key: deliveryId, at: madeAt, members: people }, options)) ?? "unsupported";
 }
 
+/** Whether a destination can only be told by a person: nothing is handed over to it. */
+function isByHand({ destinations }: Dependencies, { connector }: DestinationDeclaration): boolean {
+  return !(destinations[connector] as unknown as Destination<unknown>).deliver;
+}
+
 /** @throws UserError where the project has no such destination */
 export function destinationOf({ destinations }: Project, name: string): DestinationDeclaration {
   const found = destinations.find((each) => each.name === name);
@@ -111,6 +139,6 @@ export function destinationOf({ destinations }: Project, name: string): Destinat
   return found;
 }
 
-function summaryOf({ operation, members }: Batch, state: DeliveryState): SentDelivery {
-  return { state, operation, members };
+function summaryOf({ destination, operation, members }: Batch, state: DeliveryState): SentDelivery {
+  return { destination, state, operation, members };
 }

@@ -18,6 +18,11 @@ export function registerTasks(request: Command): void {
         const instructions = (declared?.config as { instructions?: string } | undefined)?.instructions ?? null;
         if (session.json) return console.log(JSON.stringify({ requestId, destination, instructions, people }));
         if (instructions !== null) console.log(instructions);
+        if (!declared) {
+          console.log(
+            `${destination} stands no longer in miette.yaml: whoever has dealt with it has to be asked to erase these people. Put back, it is asked by itself within a day.`,
+          );
+        }
         for (const { id, fields } of people) {
           console.log(
             [id, ...Object.entries(fields).map(([name, values]) => `${name}: ${values.join(", ")}`)].join("\n  "),

@@ -14,6 +14,7 @@ import { actor } from "./actor.ts";
 import { printRows } from "./output.ts";
 import { withSession, type GlobalOptions, type Session } from "./session.ts";
 import { identifierKinds } from "../warehouse/requests/subject.ts";
+import { registerLeaving } from "./segment-leaving.ts";
 import { runWorkflow } from "./workflow.ts";
 import { writeWhole } from "./write-whole.ts";
 
@@ -89,6 +90,7 @@ export function registerSegment(program: Command): void {
         else await writeFile(session, name, { ...options, out });
       });
     });
+  registerLeaving(segment);
 }
 
 interface HandOver {

@@ -52,7 +52,18 @@ export function alertText({ state, subject, code, counts }: Alert): string {
   if (kind === "task") {
     const [request = "", destination = ""] = name.split(/:(.*)/s);
     const task = `${request} ${destination}`;
-    return `A person has to ask ${destination} to erase what it was handed (${code}). miette request task ${task} shows whom, miette request done ${task} notes that it was done.`;
+    const why =
+      code === "manual"
+        ? "which can only be told by hand or stands no longer in miette.yaml,"
+        : "which has not answered for so long that a machine no longer asks,";
+    return `A person has to ask ${destination}, ${why} to erase what it was handed. miette request task ${task} shows whom, miette request done ${task} notes that it was done.`;
+  }
+  if (kind === "removal") {
+    const why =
+      code === "manual"
+        ? "can only be told by hand or stands no longer in miette.yaml"
+        : "offers no call that takes people out";
+    return `A person has to ask ${name} to take out people who no longer allow what they were handed over for, since it ${why}. miette segment leaving ${name} shows whom; with --done it notes that it was done.`;
   }
   if (code === "log_holds_values") {
     return `${counts["settings"] ?? 0} settings of the warehouse's server bring values of rows into its log. miette status names them and what to set instead.`;

@@ -25,6 +25,7 @@ export interface ClaimedDeliveries {
 }
 
 export interface SentDelivery {
+  destination: string;
   state: DeliveryState;
   operation: DeliveryOperation;
   members: number;

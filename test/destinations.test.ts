@@ -8,6 +8,7 @@ import { applySchedules } from "../cli/schedules.ts";
 import { deliveryWorkflowId, erasureWorkflowId, REVOKE_DELIVERIES, TASK_QUEUE } from "../domain/ids.ts";
 import type { ErasureReport } from "../domain/requests.ts";
 import { claimDeliveries } from "../warehouse/activation/claim.ts";
+import { finishLeaving, openLeaving } from "../warehouse/activation/leaving.ts";
 import { prepareSend } from "../warehouse/activation/send.ts";
 import { readReceipts } from "../warehouse/receipts.ts";
 import { receiveRequest } from "../warehouse/requests/store.ts";
@@ -78,10 +79,10 @@ test("who allows the purpose is delivered once, under a pseudonym of the destina
   await say(pipeline, "c100@crowd.test", { isGiven: false });
   await say(pipeline, "c101@crowd.test", { choice: "opt_out", purpose: "sale" });
   await say(pipeline, "c102@crowd.test", { choice: "objection", purpose: "analytics" });
-  expect(await revoke()).toEqual({ removed: 2, failed: 0 });
+  expect(await revoke()).toEqual({ removed: 2, byHand: 0, failed: 0 });
   expect(crm.audience.size).toBe(PEOPLE - 2);
   expect(emails()).not.toContain("c100@crowd.test");
-  expect(await revoke()).toEqual({ removed: 0, failed: 0 });
+  expect(await revoke()).toEqual({ removed: 0, byHand: 0, failed: 0 });
   expect(await handOver()).toEqual({ delivered: 0, removed: 0, excluded: 2 });
   await say(pipeline, "c100@crowd.test", {});
   expect(await handOver()).toEqual({ delivered: 1, removed: 0, excluded: 1 });
@@ -118,7 +119,7 @@ test("a worker that dies between its call and its note sends the same again, unl
   expect(call!.members.map((member) => member["email_address"])).toEqual([["c103@crowd.test"]]);
   // Her name may have left: she is taken out, after the others are in.
   expect(more.map(({ type, members }) => [type, members.length])).toEqual([["audience.remove", 1]]);
-  expect(await revoke()).toEqual({ removed: 0, failed: 0 });
+  expect(await revoke()).toEqual({ removed: 0, byHand: 0, failed: 0 });
 });
 
 test("what a receiver refuses for good is told, and tried anew by the next hand-over; who withdraws between is not sent", async () => {
@@ -136,7 +137,7 @@ test("what a receiver refuses for good is told, and tried anew by the next hand-
 test("a consent that expires is revoked by the daily look, without a build or a word of anybody's", async () => {
   const expiresAt = new Date(Date.now() + 2_000);
   await say(pipeline, "c106@crowd.test", { expiresAt });
-  expect(await revoke()).toEqual({ removed: 0, failed: 0 });
+  expect(await revoke()).toEqual({ removed: 0, byHand: 0, failed: 0 });
   expect(emails()).toContain("c106@crowd.test");
   await setTimeout(expiresAt.getTime() - Date.now());
   expect(await applySchedules(pipeline.client, await pipeline.project())).toMatchObject({
@@ -245,6 +246,46 @@ test("a destination that can't erase, or stands no longer in the project, is no 
   await writeFile(file, whole);
   const token = pipeline.vault.naming.token("email", CONTROL.email);
   expect(await rowsOf("select from core.identifiers where token = $1", [token])).toHaveLength(1);
+});
+
+test("who withdraws from a destination that the project no longer has is a person's task, named once, and out of it when that is noted", async () => {
+  const file = join(directory, "miette.yaml");
+  const whole = await readFile(file, "utf8");
+  await writeFile(file, whole.replace("  crm:", "  erp:"));
+  const [email, other] = ["c111@crowd.test", "c112@crowd.test"];
+  const calls = crm.calls.length;
+  const shown = async () =>
+    (await openLeaving(pipeline.pool, pipeline.vault, "crm", "os:anna")).map(({ audience, people }) => [
+      audience,
+      people.flatMap(({ fields }) => fields["email_address"]).toSorted(),
+    ]);
+  const alert = async () =>
+    await rowsOf("select state, code from ops.alerts where subject = 'removal:crm' and state <> 'ok'");
+  await say(pipeline, email, { isGiven: false });
+  // What the law called the handing over is not known any more: who has opted out of sharing alone is named, too.
+  expect(await revoke()).toEqual({ removed: 1, byHand: 2, failed: 0 });
+  expect(await revoke()).toEqual({ removed: 0, byHand: 0, failed: 0 });
+  expect(await alert()).toEqual([{ state: "error", code: "manual" }]);
+  await expect(finishLeaving(pipeline.pool, "crm", "os:anna")).rejects.toThrow(/nobody is noted/);
+  expect(await shown()).toEqual([["buyers", ["c107@crowd.test", email]]]);
+  const [leaving] = await openLeaving(pipeline.pool, pipeline.vault, "crm", "os:anna");
+  expect(leaving!.people.map(({ id }) => crm.audience.has(id))).toEqual([true, true]);
+  await say(pipeline, other, { isGiven: false });
+  expect(await revoke()).toMatchObject({ byHand: 1 });
+  // Who came after the list was shown has not been asked for.
+  expect(await finishLeaving(pipeline.pool, "crm", "os:anna")).toBe(2);
+  expect(await alert()).toHaveLength(1);
+  expect(await shown()).toEqual([["buyers", [other]]]);
+  expect(crm.calls).toHaveLength(calls);
+
+  // Put back, it is asked itself for whom nobody has asked it.
+  await writeFile(file, whole);
+  expect(await revoke()).toEqual({ removed: 1, byHand: 0, failed: 0 });
+  expect(await shown()).toEqual([]);
+  expect(await revoke()).toEqual({ removed: 0, byHand: 0, failed: 0 });
+  expect(await alert()).toEqual([]);
+  expect(emails()).toContain(email);
+  expect(emails()).not.toContain(other);
 });
 
 const erase = async (email: string) => await carryOut(await ask(email));

@@ -5,6 +5,8 @@ import { callPerson, reportFailure } from "./report-failure.ts";
 
 const FIRST_PAUSE = 60_000;
 const LONGEST_PAUSE = 6 * 3_600_000;
+/** So often it is looked whether a machine can do what was left to a person, or whether the person has. */
+const LOOKS_AGAIN = 24 * 3_600_000;
 
 /** Says that a destination was asked by hand, and has erased. */
 export const doneByHand = defineSignal<[string]>("doneByHand");
@@ -41,16 +43,31 @@ async function eraseUntil({ deliveryId, destination, until }: PendingErasure): P
   return "failed";
 }
 
-/** Calls for a person, and waits for them until shortly before the request is due. The warehouse has what came of it. */
+/**
+ * Calls for a person, and waits for them until shortly before the request is due. The warehouse has what came of it: a
+ * destination that stands in the project again is asked by the machine.
+ */
 async function awaitPerson(
   requestId: string,
-  { destination, due }: PendingErasure,
-  state: DeliveryState,
+  pending: PendingErasure,
+  first: DeliveryState,
   byHand: ReadonlySet<string>,
 ): Promise<void> {
+  const { destination } = pending;
+  const due = Date.parse(pending.due);
   const subject = `task:${requestId}:${destination}`;
-  if (!byHand.has(destination)) await callPerson(subject, state);
+  if (!byHand.has(destination)) await callPerson(subject, first);
   setCurrentDetails(`waits for a person to ask ${destination}: miette request task ${requestId} ${destination}`);
-  await condition(() => byHand.has(destination), Math.max(1, Date.parse(due) - Date.now()));
+  let state = first;
+  const isDone = (): boolean => byHand.has(destination);
+  if (patched("destinations that come back")) {
+    while (state === "manual" && Date.now() + LOOKS_AGAIN < due) {
+      if (await condition(isDone, LOOKS_AGAIN)) break;
+      state = await eraseUntil(pending);
+    }
+    if (state === "failed" && first === "manual" && !isDone()) await callPerson(subject, state);
+  }
+  const isOpen = state === "manual" || state === "failed";
+  if (isOpen) await condition(isDone, Math.max(1, due - Date.now()));
   await health.raiseAlert({ subject, state: "ok", code: state, counts: {} });
 }

@@ -54,8 +54,13 @@ export async function claimDeliveries(
  * Claims who is to leave a destination since they allow the purpose of an audience no longer, or what the law calls the
  * handing over: whoever has withdrawn, objected, opted out, is restricted, or whose consent has expired.
  * @param pool connections of the activator
+ * @param isByHand whether a person has to take them out: who was left to a person already is not claimed again
  */
-export async function claimRevocations(pool: pg.Pool, destination: DestinationDeclaration): Promise<string[]> {
+export async function claimRevocations(
+  pool: pg.Pool,
+  destination: DestinationDeclaration,
+  isByHand: boolean,
+): Promise<string[]> {
   return await claiming(pool, destination.name, async (client) => {
     const { rows: audiences } = await client.query<{ audience: string; purpose: string }>(
       `select distinct on (audience) audience, purpose from privacy.deliveries
@@ -65,11 +70,33 @@ export async function claimRevocations(pool: pg.Pool, destination: DestinationDe
     const claimed: string[] = [];
     for (const each of audiences) {
       claimed.push(
-        ...(await insertBatches(client, destination, each, "(select customer_id from held)", "false")).deliveries,
+        ...(
+          await insertBatches(client, destination, each, "(select customer_id from held)", { enters: false, isByHand })
+        ).deliveries,
       );
     }
     return claimed;
   });
+}
+
+/**
+ * Destinations that something was handed to and that stand no longer in the project: as ones that a person has to tell.
+ * What the law calls the handing over is not known any more, so any refusal counts.
+ */
+export async function undeclaredDestinations(
+  pool: pg.Pool,
+  declared: readonly string[],
+): Promise<DestinationDeclaration[]> {
+  const { rows } = await pool.query<{ name: string }>(
+    `select distinct destination as name from privacy.deliveries
+     where operation = 'deliver' and destination <> all($1::text[]) order by name`,
+    [declared],
+  );
+  return rows.map(({ name }) => undeclared(name));
+}
+
+export function undeclared(name: string): DestinationDeclaration {
+  return { name, connector: "manual", config: { instructions: "" }, fields: {}, countsAs: ["sale", "sharing"] };
 }
 
 /** Whether anything was ever handed over to a destination. */
@@ -102,12 +129,13 @@ async function insertBatches(
   destination: DestinationDeclaration,
   { audience, purpose }: { audience: string; purpose: string },
   people: string,
-  enters = "true",
+  { enters, isByHand } = { enters: true, isByHand: false },
 ): Promise<{ allowed: number; deliveries: string[] }> {
   const { rows } = await client.query<{ id: string | null; allowed: string }>(
     `with held as materialized (
        -- Whom the destination has, or may have, by the last that was done about each.
-       select distinct on (r.customer_id) r.customer_id, r.operation, r.state, r.tokens, r.fields
+       select distinct on (r.customer_id) r.customer_id, r.operation, r.state, r.tokens, r.fields,
+         d.state = 'manual' as is_left_to_person
        from privacy.recipients as r join privacy.deliveries as d on d.delivery_id = r.batch_id
        where r.recipient = $1 and r.audience = $2 and r.state <> 'withheld'
        order by r.customer_id, r.claimed_at desc, r.operation = 'remove' desc
@@ -115,12 +143,12 @@ async function insertBatches(
      allowed as materialized (${allowedQuery(people, "$3::text", "$4::text[]", "$5::text[]")}),
      moves as (
        select 'deliver' as operation, customer_id from allowed left join held using (customer_id)
-       where ${enters} and (held.customer_id is null or held.state = 'unknown' or held.operation = 'remove' or held.fields <> $6::text[]
+       where $7 and (held.customer_id is null or held.state = 'unknown' or held.operation = 'remove' or held.fields <> $6::text[]
          or (held.state = 'done' and held.tokens <> array(select token from core.identifiers as i
            where i.customer_id = allowed.customer_id and i.kind = any($6::text[]) order by token)))
        union all
        select 'remove', customer_id from held
-       where (operation = 'deliver' or state = 'unknown') and customer_id not in (select customer_id from allowed)
+       where (operation = 'deliver' or (state = 'unknown' and not ($8 and is_left_to_person))) and customer_id not in (select customer_id from allowed)
      ),
      numbered as materialized (
        select *, (row_number() over (partition by operation order by customer_id) - 1) / ${BATCH} as number from moves
@@ -139,7 +167,16 @@ async function insertBatches(
      )
      select batches.id, counted.allowed from (select count(*) as allowed from allowed) as counted left join batches on true
      order by batches.operation, batches.number`,
-    [destination.name, audience, purpose, destination.countsAs, OPT_OUT_JURISDICTIONS, kindsOf(destination)],
+    [
+      destination.name,
+      audience,
+      purpose,
+      destination.countsAs,
+      OPT_OUT_JURISDICTIONS,
+      kindsOf(destination),
+      enters,
+      isByHand,
+    ],
   );
   return { allowed: Number(rows[0]?.allowed), deliveries: rows.flatMap(({ id }) => id ?? []) };
 }

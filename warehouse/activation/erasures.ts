@@ -4,7 +4,7 @@ import { open, seal } from "../../privacy/sealing.ts";
 import { inTransaction } from "../database.ts";
 import { noteEvent, requestKey } from "../requests/store.ts";
 import type { Vault } from "../vault.ts";
-import { awaitCalls, openEnvelope, type Handed } from "./send.ts";
+import { awaitCalls, openEnvelope, readBatch, settle, type Handed } from "./send.ts";
 
 /** Days before the request is due at which a destination that still does not answer is left to a person. */
 const RESERVE_DAYS = 3;
@@ -31,6 +31,17 @@ export async function sealErasures(
      where d.delivery_id = r.batch_id and d.state = 'queued' and r.state = 'intended' and r.customer_id = any($1::uuid[])`,
     [customers],
   );
+  const byDestination = await readHanded(client, vault, customers);
+  const key = await requestKey(pool, vault, requestId);
+  for (const [destination, people] of byDestination) await keepSealed(client, key, requestId, destination, people);
+}
+
+/** Under which handles, and with which values, destinations have or may have these people. */
+export async function readHanded(
+  client: pg.ClientBase,
+  vault: Vault,
+  customers: readonly string[],
+): Promise<Map<string, Map<string, Handed>>> {
   const { rows } = await client.query<{
     batch_id: string;
     customer_id: string;
@@ -55,8 +66,7 @@ export async function sealErasures(
     const fields = envelope && own ? openEnvelope(own, batch, customer, envelope) : {};
     join(people, { id: vault.naming.pseudonym(recipient, customer), fields });
   }
-  const key = await requestKey(pool, vault, requestId);
-  for (const [destination, people] of byDestination) await keepSealed(client, key, requestId, destination, people);
+  return byDestination;
 }
 
 /** Destinations that have, or may have, something of these people. */
@@ -85,7 +95,10 @@ export async function listErasures(pool: pg.Pool, requestId: string): Promise<Pe
   return rows;
 }
 
-/** What an erasure's call has to name; null where it has ended. Waits for deliveries to that destination that are under way. */
+/**
+ * What an erasure's call has to name; null where it has ended. One that was left to a person who has not done it yet is
+ * taken up again. Waits for deliveries to that destination that are under way.
+ */
 export async function prepareErasure(pool: pg.Pool, vault: Vault, deliveryId: string): Promise<Handed[] | null> {
   const sealed = await inTransaction(pool, async (client) => {
     const { rows } = await client.query<Waiting>(
@@ -93,13 +106,14 @@ export async function prepareErasure(pool: pg.Pool, vault: Vault, deliveryId: st
       [deliveryId],
     );
     const row = rows[0];
-    if (!row || (row.state !== "queued" && row.state !== "sent")) return null;
+    if (!row || !(row.state === "queued" || row.state === "sent" || (row.state === "manual" && row.envelope)))
+      return null;
     await awaitCalls(client, row.destination);
     await client.query(
-      "update privacy.deliveries set state = 'sent', sent_at = clock_timestamp() where delivery_id = $1",
+      "update privacy.deliveries set state = 'sent', sent_at = clock_timestamp(), settled_at = null where delivery_id = $1",
       [deliveryId],
     );
-    return row;
+    return { request_id: row.request_id, envelope: row.envelope as Buffer };
   });
   if (sealed === null) return null;
   return openHandles(await requestKey(pool, vault, sealed.request_id), deliveryId, sealed.envelope);
@@ -109,7 +123,25 @@ interface Waiting {
   request_id: string;
   destination: string;
   state: DeliveryState;
-  envelope: Buffer;
+  envelope: Buffer | null;
+}
+
+/**
+ * Leaves an erasure at a destination that stands no longer in the project to a person, and notes why.
+ * @returns what it has come to: what a person has noted meanwhile stays
+ */
+export async function leaveToPerson(pool: pg.Pool, deliveryId: string): Promise<DeliveryState> {
+  return await inTransaction(pool, async (client) => {
+    const { state, destination } = await readBatch(client, deliveryId, "for update");
+    if (state !== "queued" && state !== "sent") return state;
+    await settle(client, deliveryId, "manual");
+    const { rows } = await client.query<{ id: string }>(
+      "select request_id as id from privacy.deliveries where delivery_id = $1",
+      [deliveryId],
+    );
+    await noteEvent(client, rows[0]?.id as string, "worker", "destination_undeclared", { destination });
+    return "manual";
+  });
 }
 
 interface ElsewhereErased {
@@ -118,6 +150,8 @@ interface ElsewhereErased {
   settled_at: string | null;
   /** Whether a person has seen to it. */
   by_hand: boolean;
+  /** Whether a person has to, since it stood no longer in the project when it was to be told. */
+  undeclared: boolean;
 }
 
 /** What each destination has come to, for the receipt. */
@@ -125,7 +159,9 @@ export async function readErasures(pool: pg.Pool, requestId: string): Promise<El
   const { rows } = await pool.query<ElsewhereErased>(
     `select destination as recipient, state as status, settled_at::text,
        exists (select from privacy.request_events as e where e.request_id = d.request_id and e.event = 'done_by_hand'
-         and e.detail ->> 'destination' = d.destination) as by_hand
+         and e.detail ->> 'destination' = d.destination) as by_hand,
+       state = 'manual' and exists (select from privacy.request_events as e where e.request_id = d.request_id
+         and e.event = 'destination_undeclared' and e.detail ->> 'destination' = d.destination) as undeclared
      from privacy.deliveries as d where request_id = $1 order by destination, made_at`,
     [requestId],
   );
