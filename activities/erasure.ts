@@ -54,6 +54,13 @@ export function erasureActivities(dependencies: Dependencies) {
       scopes.set(id, await resolveScope(pool, vault, await openIdentifiers(pool, vault, id)));
     }
     const apart = [...withoutOverlap(scopes)];
+    // The name that the audit has for each goes with them: it stands before it is counted, so that a plan that is made
+    // again, since its worker died, counts the same.
+    await inTransaction(pool, async (client) => {
+      for (const [, { customers }] of apart) {
+        if (customers[0] !== undefined) await subjectReference(client, { customerId: customers[0] });
+      }
+    });
     const each = apart.map(([, scope]) => scope);
     const made = await planErasures(pool, await graphOf(dependencies), await retentionOf(dependencies), each);
     return new Map(apart.map(([id, scope], i) => [id, { scope, plan: made[i] as ErasurePlan }]));
