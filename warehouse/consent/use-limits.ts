@@ -21,32 +21,49 @@ export async function refreshUseLimits(pool: pg.Pool, remembered: readonly strin
   });
 }
 
-/** @returns whether anything has changed */
+/**
+ * Looks anew at the identifiers of which something was said, renamed or taken away since, and at those whose latest word
+ * has ended; what everybody else has said stands as it was told.
+ * @returns whether anything has changed
+ */
 async function takeOver(client: pg.ClientBase): Promise<boolean> {
   const { rows } = await client.query<{ changed: boolean }>(
-    `with latest as materialized (
+    `with taken as (
+       delete from ops.use_limit_words returning event_id
+     ),
+     due as materialized (
+       select who.token from taken join privacy.consent_identifiers as who on who.event_id = taken.event_id
+       union
+       select token from ops.use_limits where is_stale
+       union
+       select token from ops.use_limits where ends_at <= now()
+     ),
+     latest as materialized (
        select distinct on (who.token, event.choice, event.purpose) who.token, event.choice, event.purpose,
          least(event.occurred_at, event.recorded_at) as said_at,
-         event.is_given and coalesce(event.expires_at > now(), true) as holds
-       from privacy.consent_events as event
-       join privacy.consent_identifiers as who on who.event_id = event.event_id
+         event.is_given and coalesce(event.expires_at > now(), true) as holds,
+         case when event.is_given and event.expires_at > now() then event.expires_at end as ends_at
+       from due join privacy.consent_identifiers as who on who.token = due.token
+       join privacy.consent_events as event on event.event_id = who.event_id
        where event.choice <> 'consent'
        order by who.token, event.choice, event.purpose, least(event.occurred_at, event.recorded_at) desc,
          event.is_given desc, event.event_id desc
      ),
      gone as (
-       delete from ops.use_limits as l
-       where not exists (select from latest where (latest.token, latest.choice, latest.purpose) = (l.token, l.choice, l.purpose))
+       delete from ops.use_limits as l using due
+       where l.token = due.token
+         and not exists (select from latest where (latest.token, latest.choice, latest.purpose) = (l.token, l.choice, l.purpose))
        returning 1
      ),
      came as (
-       insert into ops.use_limits as l (token, choice, purpose, said_at, holds)
-       select token, choice, purpose, said_at, holds from latest
-       on conflict (token, choice, purpose) do update set said_at = excluded.said_at, holds = excluded.holds
-       where (l.said_at, l.holds) is distinct from (excluded.said_at, excluded.holds)
-       returning 1
+       insert into ops.use_limits as l (token, choice, purpose, said_at, holds, ends_at)
+       select token, choice, purpose, said_at, holds, ends_at from latest
+       on conflict (token, choice, purpose) do update
+         set said_at = excluded.said_at, holds = excluded.holds, ends_at = excluded.ends_at, is_stale = false
+       where (l.said_at, l.holds, l.ends_at, l.is_stale) is distinct from (excluded.said_at, excluded.holds, excluded.ends_at, false)
+       returning (old.said_at, old.holds) is distinct from (new.said_at, new.holds) as is_other
      )
-     select exists (select from gone) or exists (select from came) as changed`,
+     select exists (select from gone) or exists (select from came where is_other) as changed`,
   );
   return rows[0]?.changed ?? false;
 }
