@@ -21,16 +21,34 @@ export function checkSignals(
       const name = signal[word];
       if (name === undefined) continue;
       const field = properties[name];
-      if (!field) {
+      const whole = field ? undefined : partOf(name, properties);
+      if (whole !== undefined) {
+        report(
+          [...path, word],
+          `${JSON.stringify(name)} is a part of ${whole}, and signals are read from whole fields; have the source deliver it as a field of its own.`,
+        );
+      } else if (!field) {
         report([...path, word], `${JSON.stringify(name)} is no field${hint(name, names, "the fields are")}`);
       } else if (field.personal) {
         report([...path, word], `${JSON.stringify(name)} is sealed, and the ledger is not; name a field that is open.`);
+      } else if ([field.type].flat().some((type) => type === "object" || type === "array")) {
+        report(
+          [...path, word],
+          `${JSON.stringify(name)} holds several values, and a signal is one; have the source deliver it as a field of its own.`,
+        );
       } else if (word.endsWith("_at") && !TIME_FORMATS.includes(field.format ?? "")) {
         report([...path, word], `${JSON.stringify(name)} is no date or date-time; name one that is, or leave it out.`);
       }
     }
     checkWords(signal, [properties[signal.field]?.type].flat().includes("boolean"), path, report);
   }
+}
+
+/** The object of which a name such as `headers.sec_gpc` or `headers/sec_gpc` would be a part. */
+function partOf(name: string, properties: StreamSchema["properties"]): string | undefined {
+  const [whole = "", ...parts] = name.split(/[./]/);
+  const isObject = Object.hasOwn(properties, whole) && [properties[whole]?.type].flat().includes("object");
+  return parts.length > 0 && isObject ? whole : undefined;
 }
 
 function checkWords(

@@ -55,6 +55,33 @@ signals:
     ]);
   });
 
+  it("is told of signals in parts of a field, which would never be heard", async () => {
+    await put(
+      "s.yaml",
+      `type: object
+properties:
+  email: { type: string, personal: email, identifier: email }
+  headers: { type: [object, "null"], properties: { sec_gpc: { type: string } } }
+  choices: { type: array, items: { type: string } }
+  gpc: { type: string }
+signals:
+  - { field: headers.sec_gpc, choice: gpc }
+  - { field: headers, choice: gpc }
+  - { field: choices, choice: objection, given: [marketing] }
+  - { field: gpc, choice: gpc, jurisdiction: headers/country }
+  - { field: gpc.value, choice: gpc }
+`,
+    );
+    const mend = "have the source deliver it as a field of its own.";
+    expect(await errors()).toEqual([
+      `s.yaml:8 signals[0].field: "headers.sec_gpc" is a part of headers, and signals are read from whole fields; ${mend}`,
+      `s.yaml:9 signals[1].field: "headers" holds several values, and a signal is one; ${mend}`,
+      `s.yaml:10 signals[2].field: "choices" holds several values, and a signal is one; ${mend}`,
+      `s.yaml:11 signals[3].jurisdiction: "headers/country" is a part of headers, and signals are read from whole fields; ${mend}`,
+      's.yaml:12 signals[4].field: "gpc.value" is no field; the fields are email, headers, choices, gpc.',
+    ]);
+  });
+
   it("is told by file, line and key", async () => {
     await put(
       "s.yaml",
