@@ -32,3 +32,15 @@ test("a hundred thousand entries are all found, and what was never added is not"
   expect(found.every((entry, i) => entry === i)).toBe(true);
   expect(dictionary.find(bytes(100_000), 0, bytes(100_000).length)).toBe(-1);
 });
+
+test("what was said to come once is found when others come that may be the same", () => {
+  const dictionary = new ByteDictionary();
+  const bytes = (i: number) => Buffer.from(`token_${i}`);
+  const addOnce = (i: number) => dictionary.addOnce(bytes(i), 0, bytes(i).length);
+  for (let i = 0; i < 5_000; i++) addOnce(i);
+  dictionary.index();
+  expect(addOnce(4_999)).toBe(4_999);
+  expect(addOnce(5_000)).toBe(5_000);
+  expect(dictionary.add(bytes(5_000), 0, bytes(5_000).length)).toBe(5_000);
+  expect(dictionary.size).toBe(5_001);
+});

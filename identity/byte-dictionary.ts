@@ -4,21 +4,47 @@ import { ByteList } from "./byte-list.ts";
 export class ByteDictionary extends ByteList {
   /** Pairs of an entry's number plus one (0: free) and its hash, so that a look-up touches one line of memory. Half full at most. */
   #slots = new Int32Array(1 << 11);
+  /** How many entries the table holds; those after came once, and are put in when others may be the same. */
+  #indexed = 0;
 
   /** The number of the bytes from `start` to `end`, given now if they are new. */
   add(source: Uint8Array, start: number, end: number): number {
+    if (this.#indexed < this.size) this.index();
     const hash = hashOf(source, start, end);
     const slot = this.#slotOf(hash, source, start, end);
     const found = this.#slots[slot]!;
     if (found !== 0) return found - 1;
     const entry = this.append(source, start, end);
-    this.#slots[slot] = entry + 1;
-    this.#slots[slot + 1] = hash;
-    if (this.size * 4 > this.#slots.length) this.#widen();
+    this.#put(slot, hash, entry);
     return entry;
   }
 
-  /** The number of the bytes from `start` to `end`, or -1. */
+  /**
+   * The same for bytes that come no second time until `index` is called: what never comes a second time needs no place in
+   * the table, which for a million entries costs half of all.
+   */
+  addOnce(source: Uint8Array, start: number, end: number): number {
+    const known = this.#indexed === 0 ? -1 : this.find(source, start, end);
+    return known === -1 ? this.append(source, start, end) : known;
+  }
+
+  /** Makes what `addOnce` has added be found. */
+  index(): void {
+    for (let entry = this.#indexed; entry < this.size; entry++) {
+      const [start, end] = [this.startOf(entry), this.endOf(entry)];
+      const hash = hashOf(this.source, start, end);
+      this.#put(this.#slotOf(hash, this.source, start, end), hash, entry);
+    }
+  }
+
+  #put(slot: number, hash: number, entry: number): void {
+    this.#slots[slot] = entry + 1;
+    this.#slots[slot + 1] = hash;
+    this.#indexed++;
+    if (this.#indexed * 4 > this.#slots.length) this.#widen();
+  }
+
+  /** The number of the bytes from `start` to `end`, or -1; for what `addOnce` has added, once `index` was called. */
   find(source: Uint8Array, start: number, end: number): number {
     return this.#slots[this.#slotOf(hashOf(source, start, end), source, start, end)]! - 1;
   }

@@ -86,6 +86,19 @@ export class ByteList {
     return true;
   }
 
+  /** The bytes that all entries lie in, and where one of them begins and ends. */
+  protected get source(): Buffer {
+    return this.#bytes;
+  }
+
+  protected startOf(entry: number): number {
+    return this.#start(entry);
+  }
+
+  protected endOf(entry: number): number {
+    return this.#ends.at(entry);
+  }
+
   #start(entry: number): number {
     return entry === 0 ? 0 : this.#ends.at(entry - 1);
   }

@@ -29,9 +29,11 @@ describe("whatever the records", () => {
     fc.assert(
       fc.property(deliveries, ({ situation: { rules, records, blocked, decisions }, first, again }) => {
         const pieces = [...again, ...first, ...again];
-        expect(resolve(rules, pieces, blocked.toReversed(), decisions.toReversed())).toEqual(
-          resolve(rules, records, blocked, decisions),
-        );
+        const expected = resolve(rules, records, blocked, decisions);
+        expect(resolve(rules, pieces, blocked.toReversed(), decisions.toReversed())).toEqual(expected);
+        const once = [...new Map(again.map((piece) => [piece.key, piece])).values()];
+        const parts = [0, once.length, once.length + first.length];
+        expect(resolve(rules, [...once, ...first, ...once], blocked, decisions, parts)).toEqual(expected);
       }),
       { numRuns: 500 },
     );

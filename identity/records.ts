@@ -40,6 +40,7 @@ export class RecordCollector {
   /** When each identifier of a kind was first seen. */
   readonly #seenAt: Float64Array[];
   #isInPieces = false;
+  #isApart = false;
 
   /** @param kinds identifier kinds, strongest first; tokens of other kinds are left out */
   constructor(kinds: readonly string[]) {
@@ -48,10 +49,16 @@ export class RecordCollector {
     this.#seenAt = kinds.map(() => new Float64Array(16).fill(Number.NaN));
   }
 
+  /** Says that from here to the next call no record comes twice. */
+  beginPart(): void {
+    this.#isApart = true;
+    this.#keys.index();
+  }
+
   /** Registers a record by the bytes of its key from `start` to `end`; returns a number for `addIdentifier`. */
   addRecord(source: Uint8Array, start: number, end: number): number {
     const known = this.#keys.size;
-    const record = this.#keys.add(source, start, end);
+    const record = this.#isApart ? this.#keys.addOnce(source, start, end) : this.#keys.add(source, start, end);
     if (record < known - 1) this.#isInPieces = true;
     return record;
   }

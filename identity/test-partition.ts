@@ -26,15 +26,20 @@ interface Outcome {
   refusals: string[];
 }
 
-/** What the partition says of some records, by their tokens. */
+/**
+ * What the partition says of some records, by their tokens.
+ * @param parts where parts begin in which no record comes twice
+ */
 export function resolve(
   rules: Rule[],
   records: CarryingRecord[],
   blockedTokens: string[],
   decisions: Decision[] = [],
+  parts: number[] = [],
 ): Outcome {
   const collector = new RecordCollector(rules.map((rule) => rule.kind));
-  for (const { key, tokens, day } of records) {
+  for (const [i, { key, tokens, day }] of records.entries()) {
+    if (parts.includes(i)) collector.beginPart();
     const record = collector.addRecord(Buffer.from(key), 0, key.length);
     const seenAt = day === undefined ? NaN : day * 86_400;
     for (const token of tokens) collector.addIdentifier(record, Buffer.from(token), 0, token.length, seenAt);

@@ -23,6 +23,8 @@ export interface ContractColumns {
   time: string | null;
   /** Whether its records refer to an order. */
   refersToOrder: boolean;
+  /** How large it is. */
+  bytes: number;
   /** The columns whose change can change who is who, unquoted. */
   telling: string[];
 }
@@ -33,8 +35,9 @@ export async function readContracts({
   input,
 }: Pick<ComputeContext, "client" | "input">): Promise<ContractColumns[]> {
   const relations = Object.keys(CONTRACTS);
-  const { rows } = await client.query<{ position: number; name: string; type: string }>(
-    `select r.position::int - 1 as position, a.attname as name, a.atttypid::regtype::text as type
+  const { rows } = await client.query<{ position: number; name: string; type: string; bytes: number }>(
+    `select r.position::int - 1 as position, a.attname as name, a.atttypid::regtype::text as type,
+       pg_relation_size(a.attrelid)::float8 as bytes
      from unnest($1::text[]) with ordinality as r (relation, position)
      join pg_attribute as a on a.attrelid = r.relation::regclass
      where a.attnum > 0 and not a.attisdropped order by r.position, a.attnum`,
@@ -54,6 +57,7 @@ export async function readContracts({
       tokens: tokens.map((name) => quoteName(name)),
       time: hasTime ? quoteName(time) : null,
       refersToOrder,
+      bytes: rows.find((row) => row.position === position)?.bytes ?? 0,
       telling: [...tokens, ...(hasTime ? [time] : []), ...(refersToOrder ? ["order_record_key"] : [])],
     };
   });

@@ -1,3 +1,4 @@
+import { ByteList } from "../../identity/byte-list.ts";
 import { Int32List } from "../../identity/int32-list.ts";
 import { withoutAnchor, type FormerPeople } from "../../identity/people.ts";
 import { RecordCollector, type CanonicalRecords } from "../../identity/records.ts";
@@ -17,8 +18,10 @@ export async function readRecords(
 ): Promise<CanonicalRecords> {
   const collector = new RecordCollector(rules.identifiers.map((rule) => rule.kind));
   const hasWindows = rules.identifiers.some((rule) => rule.window);
-  for (const { from, tokens, time } of contracts) {
+  // The largest last: of its records none is looked for again.
+  for (const { from, tokens, time } of contracts.toSorted((a, b) => a.bytes - b.bytes)) {
     if (!tokens.length) continue;
+    collector.beginPart();
     const seenAt = hasWindows && time ? `extract(epoch from ${time})::float8` : "null::float8";
     const within = only ? ` and record_key in (select record_key from ${only})` : "";
     await copyOut(
@@ -69,7 +72,7 @@ export async function readDecisions(
 }
 
 /** People of the last publish, living ones first, each with the id it was given. */
-export type PublishedPeople = FormerPeople & { ids: Buffer[] };
+export type PublishedPeople = FormerPeople & { ids: ByteList };
 
 /**
  * Reads the people of the last publish and, of those whose anchor is gone, what else they held.
@@ -81,12 +84,12 @@ export async function readFormerPeople(
   person: Int32Array,
   only?: string,
 ): Promise<PublishedPeople> {
-  const ids: Buffer[] = [];
+  const ids = new ByteList();
   const anchors = new Int32List();
   const sequences: number[] = [];
   const read = async (query: string) => {
     await copyOut(client, query, ({ buffer, starts, ends }) => {
-      ids.push(Buffer.from(buffer.subarray(starts[0], ends[0])));
+      ids.append(buffer, starts[0]!, ends[0]!);
       sequences.push(Number(buffer.readBigInt64BE(starts[1])));
       anchors.push(records.find(buffer.subarray(starts[2], ends[2])));
     });
@@ -99,7 +102,7 @@ export async function readFormerPeople(
          ${isTouched} order by person_seq, customer_id`,
     );
   }
-  const living = ids.length;
+  const living = ids.size;
   if (mergedPeople) {
     await read(
       `select former_customer_id, person_seq, anchor_token from ${mergedPeople}
@@ -109,7 +112,7 @@ export async function readFormerPeople(
   const belongings = { holder: new Int32List(), identifier: new Int32List() };
   const lost = withoutAnchor(person, anchors.view().subarray(0, living));
   if (identifiers && lost.length) {
-    const places = new Map(lost.map((place) => [ids[place]!.toString("hex"), place]));
+    const places = new Map(lost.map((place) => [ids.bytes(place).toString("hex"), place]));
     const held = await client.query<{ holder: string; token: string }>(
       `select replace(customer_id::text, '-', '') as holder, token from ${identifiers} where customer_id = any($1::uuid[])`,
       [[...places.keys()]],

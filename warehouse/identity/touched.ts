@@ -27,6 +27,7 @@ export class Touched {
   readonly records = quoteName("build_core", "identity_records");
   /** Records of others that carry a touched identifier which hides. */
   readonly #further = quoteName("build_core", "identity_further");
+  #hasFurther = false;
   /** The published owners of the touched records. */
   readonly owned = quoteName("build_core", "identity_owned");
   readonly people: string;
@@ -41,6 +42,7 @@ export class Touched {
 
   /** The touched records, and those that carry a touched identifier which hides: a relation for a from clause. */
   get loaded(): string {
+    if (!this.#hasFurther) return this.records;
     return `(select record_key from ${this.records} union all select record_key from ${this.#further}) as loaded`;
   }
 
@@ -150,13 +152,14 @@ export class Touched {
        )
        insert into ${this.records} select record_key from met union all select record_key from come order by record_key`,
     );
-    await client.query(
+    const further = await client.query(
       `insert into ${this.#further} select distinct record_key from ${hidden} as hidden
        where token in (select token from ${this.#identifiers})
          and not exists (select from ops.blocked_identifiers as blocked where blocked.token = hidden.token)
          and not exists (select from ${this.records} as record where record.record_key = hidden.record_key)
        on conflict do nothing`,
     );
+    if (further.rowCount) this.#hasFurther = true;
     await client.query(`analyze ${this.records}, ${this.#further}, ${this.owned}`);
     const { rows } = await client.query<{ loaded: number; owned: number }>(
       `select (select count(*) from ${this.loaded})::float8 as loaded, reltuples::float8 as owned
@@ -186,6 +189,7 @@ export class Touched {
 
   /** Leaves out loaded records of people whose island is not touched; the others are the touched ones. Tells whether those are all. */
   async settle(): Promise<boolean> {
+    if (!this.#hasFurther) return true;
     const { client } = this.#context;
     const { rowCount } = await client.query(
       `with ownerless as (

@@ -1,6 +1,6 @@
-import { randomFillSync } from "node:crypto";
 import type { IdentityRules } from "../../domain/project.ts";
 import type { ByteSink } from "../../identity/byte-list.ts";
+import { ascending, sortByKey } from "../../identity/counting-sort.ts";
 import { Int32List } from "../../identity/int32-list.ts";
 import { PARTED, WITHIN_TIME } from "../../identity/limited-sets.ts";
 import { BY_HAND, type Links, type Partition } from "../../identity/partition.ts";
@@ -9,14 +9,12 @@ import type { CanonicalRecords } from "../../identity/records.ts";
 import { copyIn, type OutgoingRows } from "../binary-copy.ts";
 import { quoteName } from "../database.ts";
 import type { ComputeContext } from "../models/relation.ts";
+import { PersonIds } from "./person-ids.ts";
 import type { PublishedPeople } from "./read.ts";
 import * as tables from "./tables.ts";
 
 /** Kinds that name a device or a browser, not a person. */
 export const DEVICE_KINDS = new Set(["device_id", "anonymous_id", "cookie_id", "session_id"]);
-
-/** `ops.nobody()`: the nil uuid. */
-const NOBODY = Buffer.alloc(16);
 
 /** What identity resolution found, ready to be written. */
 export interface Resolution {
@@ -32,12 +30,16 @@ export interface Resolution {
 
 type Target = Pick<ComputeContext, "client" | "output">;
 
-/** Creates and fills the identity tables in the build schema; returns how many rows each has. */
+/**
+ * Creates and fills the identity tables in the build schema; returns how many rows each has. Identifiers are written in
+ * the order of their tokens, which their key's index then need not sort; records person by person, since they are looked
+ * up and change so.
+ */
 export async function writeTables(context: Target, resolution: Resolution): Promise<Record<string, number>> {
   const { rules, records, blocked, result, people, former, isPart } = resolution;
   const kinds = rules.identifiers.map((rule) => Buffer.from(rule.kind));
-  const ids = idsOf(people, former.ids);
-  const customer = (identifier: number) => ids[people.placeOf[identifier]!] ?? NOBODY;
+  const ids = new PersonIds(people, former.ids);
+  const { placeOf } = people;
   const isHidden = (identifier: number) => result.shared[identifier] || blocked[identifier];
   const counts: Record<string, number> = {};
   const write = async (
@@ -55,7 +57,7 @@ export async function writeTables(context: Target, resolution: Resolution): Prom
   await write(tables.PEOPLE, people.anchors.length + nobody, (rows, i) => {
     const person = i - nobody;
     rows.row(4);
-    rows.bytes(person < 0 ? NOBODY : ids[person]!);
+    ids.writeTo(rows, person);
     if (person < 0) rows.bytes(null);
     else records.writeToken(rows, people.anchors[person]!);
     rows.boolean(!isNamed[person]);
@@ -64,24 +66,26 @@ export async function writeTables(context: Target, resolution: Resolution): Prom
   await write(tables.MERGED_PEOPLE, people.absorbed.length, (rows, i) => {
     const absorbed = people.absorbed[i]!;
     rows.row(4);
-    rows.bytes(former.ids[absorbed.former]!);
-    rows.bytes(ids[absorbed.place]!);
+    former.ids.writeTo(rows, absorbed.former);
+    ids.writeTo(rows, absorbed.place);
     records.writeToken(rows, absorbed.anchor);
     rows.bigint(former.sequences[absorbed.former]!);
   });
-  await write(tables.IDENTIFIERS, records.kindOf.length, (rows, identifier) => {
+  const byToken = orderByToken(rules, records.kindOf);
+  await write(tables.IDENTIFIERS, byToken.length, (rows, i) => {
+    const identifier = byToken[i]!;
     rows.row(5);
     records.writeToken(rows, identifier);
     rows.bytes(kinds[records.kindOf[identifier]!]!);
-    rows.bytes(customer(identifier));
+    ids.writeTo(rows, placeOf[identifier]!);
     rows.boolean(result.shared[identifier] === 1);
     rows.boolean(blocked[identifier] === 1);
   });
-  const owned = result.owner.map((owner, record) => (owner === -1 ? -1 : record)).filter((record) => record !== -1);
+  const owned = ownedByPerson(result.owner, placeOf, ids.ranks());
   await write(tables.RECORD_OWNERS, owned.length, (rows, i) => {
     rows.row(2);
     records.writeRecordKey(rows, owned[i]!);
-    rows.bytes(customer(result.owner[owned[i]!]!));
+    ids.writeTo(rows, placeOf[result.owner[owned[i]!]!]!);
   });
   const hidden = hiddenIdentifiers(records, isHidden);
   await write(tables.HIDDEN, hidden.record.length, (rows, i) => {
@@ -100,7 +104,7 @@ export async function writeTables(context: Target, resolution: Resolution): Prom
   await write(tables.MERGES, merges.record.length, (rows, i) => {
     rows.row(4);
     link(rows, merges, i);
-    rows.bytes(customer(merges.stronger[i]!));
+    ids.writeTo(rows, placeOf[merges.stronger[i]!]!);
   });
   await write(tables.CONFLICTS, refusals.record.length, (rows, i) => {
     const { reason, kind, limit } = explain(rules, refusals.reason[i]!);
@@ -110,8 +114,8 @@ export async function writeTables(context: Target, resolution: Resolution): Prom
     rows.bytes(kind === null ? null : kinds[kind]!);
     if (limit === null) rows.bytes(null);
     else rows.integer(limit);
-    rows.bytes(customer(refusals.stronger[i]!));
-    rows.bytes(customer(refusals.weaker[i]!));
+    ids.writeTo(rows, placeOf[refusals.stronger[i]!]!);
+    ids.writeTo(rows, placeOf[refusals.weaker[i]!]!);
   });
   return counts;
 }
@@ -130,20 +134,32 @@ function explain(rules: IdentityRules, code: number): { reason: string; kind: nu
 }
 
 async function createTable({ client, output }: Target, table: tables.IdentityTable): Promise<void> {
-  const columns = Object.entries(table.types).map(([name, type]) => `${quoteName(name)} ${type}`);
+  const always = new Set([...table.key, ...table.notNull]);
+  const columns = Object.entries(table.types).map(
+    ([name, type]) => `${quoteName(name)} ${type}${always.has(name) ? " not null" : ""}`,
+  );
   await client.query(`create table ${output(table.name)} (${columns.join(", ")})`);
 }
 
-/** The id of each person: the one it had, or a new random uuid (version 4). */
-function idsOf(people: People, formerIds: Buffer[]): Buffer[] {
-  const random = randomFillSync(Buffer.allocUnsafe(16 * people.former.length));
-  return Array.from(people.former, (former, i) => {
-    if (former !== -1) return formerIds[former]!;
-    const id = random.subarray(i * 16, i * 16 + 16);
-    id[6] = (id[6]! & 0x0f) | 0x40;
-    id[8] = (id[8]! & 0x3f) | 0x80;
-    return id;
-  });
+/** Identifiers in the order of their tokens: kind after kind by name, since a token begins with its kind. */
+function orderByToken(rules: IdentityRules, kindOf: Uint16Array): Int32Array {
+  const names = rules.identifiers.map((rule, kind) => ({ kind, name: `${rule.kind}_` }));
+  const order = new Int32Array(kindOf.length);
+  let written = 0;
+  for (const { kind } of names.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    // The identifiers of a kind follow each other.
+    const first = kindOf.indexOf(kind);
+    if (first === -1) continue;
+    for (let identifier = first; kindOf[identifier] === kind; identifier++) order[written++] = identifier;
+  }
+  return order;
+}
+
+/** The records that are somebody's, in the order of their people's ids. */
+function ownedByPerson(owner: Int32Array, placeOf: Int32Array, ranks: Int32Array): Int32Array {
+  const owned = ascending(owner.length).filter((record) => owner[record] !== -1);
+  const rankOf = owner.map((identifier) => (identifier === -1 ? 0 : ranks[placeOf[identifier]!]!));
+  return sortByKey(owned, rankOf, ranks.length);
 }
 
 /** 1 for each person of whom more than devices is known. */
