@@ -106,6 +106,33 @@ test("California gives 10 business days to confirm, 45 days to answer and 90 in 
   }
 });
 
+// 29 February and the 31st, with weekends and holidays on the way: Christmas and New Year count as business days, so that
+// an end is never later than by any list of holidays.
+test.each([
+  ["EU", "erasure", "2027-01-31", null, "2027-02-28", "2027-04-30"],
+  ["EU", "erasure", "2028-01-31", null, "2028-02-29", "2028-04-30"],
+  ["EU", "access", "2028-02-29", null, "2028-03-29", "2028-05-29"],
+  ["EU", "opt_out", "2027-11-30", null, "2027-12-30", "2028-02-29"],
+  ["UK", "erasure", "2027-01-31", null, "2027-02-28", "2027-04-30"],
+  ["UK", "access", "2028-01-31", null, "2028-02-29", "2028-04-30"],
+  ["UK", "opt_out", "2028-02-29", null, "2028-03-29", "2028-05-29"],
+  ["US-CA", "erasure", "2027-01-31", "2027-02-12", "2027-03-17", "2027-05-01"],
+  ["US-CA", "access", "2028-01-31", "2028-02-14", "2028-03-16", "2028-04-30"],
+  ["US-CA", "erasure", "2028-02-29", "2028-03-14", "2028-04-14", "2028-05-29"],
+  ["US-CA", "access", "2026-12-18", "2027-01-01", "2027-02-01", "2027-03-18"],
+  ["US-CA", "opt_out", "2026-12-18", null, "2027-01-08", null],
+  ["US-CA", "limit", "2028-02-26", null, "2028-03-17", null],
+])(
+  "in %s a request of kind %s of %s is confirmed by %s and answered by %s, or by %s",
+  (law, kind, day, confirmed, answered, extended) => {
+    const { acknowledge, answer, extended: longest } = clock(law, `${day}T12:00:00Z`, kind);
+    expect([acknowledge?.day ?? null, answer.day, longest?.day ?? null]).toEqual([confirmed, answered, extended]);
+  },
+);
+
+test("every jurisdiction has its edges of the calendar tried", () =>
+  expect(JURISDICTIONS).toEqual(["EU", "UK", "US-CA"]));
+
 test("in the United Kingdom the clock starts when the person is identified, elsewhere it does not wait", () => {
   const of = (jurisdiction: string) =>
     readClock(

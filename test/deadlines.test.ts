@@ -15,7 +15,7 @@ import { startTimeSkipping } from "./time-skipping.ts";
 import { receiveWebhooks } from "./webhook-receiver.ts";
 
 const HOUR = 3_600_000;
-/** The machine gives up three days before an answer is due. All tests together take less than ten days, the first of the law's moments. */
+/** The machine gives up three days before an answer is due. All tests together take less than ten days: then clocks end. */
 const RESERVE = 72 * HOUR;
 
 let directory: string;
