@@ -38,7 +38,7 @@ export const CHANNEL_MODELS = [
 export const CHANNEL_INPUTS = `
   create table core.events (
     record_key uuid primary key, source text, name text, occurred_at timestamptz, device_token text, customer_ref text,
-    email_token text, page_url text, referrer text, utm_source text, utm_medium text, utm_campaign text, product_ref text,
+    email_token text, phone_token text, page_url text, referrer text, utm_source text, utm_medium text, utm_campaign text, product_ref text,
     properties jsonb
   );
   create table core.record_owners (record_key uuid primary key, customer_id uuid);

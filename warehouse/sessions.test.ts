@@ -22,7 +22,10 @@ interface Event {
   /** Minutes after the start. */
   at: number;
   device?: string | null;
+  /** Whose it turns out to be, by its device or by what names them. */
   customer?: string | null;
+  /** A customer number that it carries. */
+  ref?: string | null;
   utm?: string | null;
   page?: string | null;
   referrer?: string | null;
@@ -45,10 +48,10 @@ async function land(events: (Event & { id: string })[]): Promise<void> {
   await database.pool.query(
     `with landed as (
        select * from json_to_recordset($1) as e
-         (id uuid, at float8, device text, customer uuid, utm text, page text, referrer text, session text)
+         (id uuid, at float8, device text, customer uuid, ref text, utm text, page text, referrer text, session text)
      ), owners as (insert into core.record_owners select id, customer from landed where customer is not null)
-     insert into core.events (record_key, source, name, occurred_at, device_token, utm_source, page_url, referrer, properties)
-     select id, 'web', 'page_viewed', to_timestamp($2 / 1000.0) + at * interval '1 minute', device, utm, page, referrer,
+     insert into core.events (record_key, source, name, occurred_at, device_token, customer_ref, utm_source, page_url, referrer, properties)
+     select id, 'web', 'page_viewed', to_timestamp($2 / 1000.0) + at * interval '1 minute', device, ref, utm, page, referrer,
        case when session is not null then jsonb_build_object('session_id', session) end
      from landed`,
     [JSON.stringify(events), START],
@@ -58,9 +61,9 @@ async function land(events: (Event & { id: string })[]): Promise<void> {
 async function sessions(): Promise<Session[]> {
   await makeModels(database.pool, ["core.visitor_events", "core.sessions"]);
   return (await rows(
-    `select session_id, customer_id, extract(epoch from started_at)::float8 * 1000 as from,
+    `select session_id, coalesce(customer_id, ops.nobody()) as customer_id, extract(epoch from started_at)::float8 * 1000 as from,
        extract(epoch from ended_at)::float8 * 1000 as to, event_count::int as events, source, landing_page
-     from core.sessions order by started_at, session_id`,
+     from core.sessions left join core.record_owners on record_key = identifying_event_id order by started_at, session_id`,
   ).then((found) =>
     found.map((row) => ({ ...row, from: (row.from - START) / 60_000, to: (row.to - START) / 60_000 })),
   )) as Session[];
@@ -135,12 +138,12 @@ describe("a session", () => {
     expect(
       await sessionsOf(
         { at: 0, device: "tablet" },
-        { at: 1, device: "tablet", customer: anna },
-        { at: 2, device: "tablet", customer: ben },
+        { at: 1, device: "tablet", ref: "a", customer: anna },
+        { at: 2, device: "tablet", ref: "b", customer: ben },
         { at: 3, device: "tablet", customer: NOBODY },
         { at: 4, device: "stranger" },
-        { at: 5, customer: anna },
-        { at: 6, customer: anna },
+        { at: 5, ref: "a", customer: anna },
+        { at: 6, ref: "a", customer: anna },
         { at: 7 },
         { at: 8, customer: NOBODY },
       ),
@@ -151,21 +154,39 @@ describe("a session", () => {
     ]);
   });
 
-  test("is what its source says where it parts sessions itself: long, silent, of several devices", async () => {
+  test("is its device's owner's where nothing in it names anybody", async () => {
+    const [anna, ben] = [uuid(101), uuid(102)];
+    expect(
+      await sessionsOf(
+        { at: 0, device: "d", customer: anna },
+        { at: 1, device: "d", customer: anna },
+        { at: 100, device: "e", customer: anna },
+        { at: 101, device: "e", ref: "b", customer: ben },
+        { at: 102, device: "e", customer: anna },
+        { at: 200, device: "e", ref: "b", customer: ben },
+        { at: 201, device: "e", ref: "b", customer: ben },
+      ),
+    ).toMatchObject([{ customer_id: anna }, { customer_id: ben }, { customer_id: ben }]);
+  });
+
+  test("is what its source says where it parts sessions itself: long, silent, one for each device", async () => {
     const anna = uuid(101);
     expect(
       await sessionsOf(
-        { at: 0, device: "d", customer: anna, session: "s1" },
-        { at: 1, device: "d", customer: anna, session: "s2" },
-        { at: 500, device: "e", customer: anna, session: "s1", utm: "newsletter" },
-        { at: 1, device: "x", session: "s1" },
-        { at: 2, session: "s9" },
+        { at: 0, device: "d", session: "s1" },
+        { at: 1, device: "d", session: "s2" },
+        { at: 500, device: "d", ref: "a", customer: anna, session: "s1", utm: "newsletter" },
+        { at: 3, device: "x", session: "s1" },
+        { at: 4, session: "s9" },
+        { at: 5, ref: "a", customer: anna, session: "s9" },
+        { at: 6, ref: "a", customer: anna, session: "s9" },
       ),
     ).toMatchObject([
-      { session_id: uuid(0), from: 0, to: 500, events: 2, source: "newsletter" },
+      { session_id: uuid(0), from: 0, to: 500, events: 2, source: "newsletter", customer_id: anna },
       { session_id: uuid(1), events: 1 },
       { session_id: uuid(3), events: 1, customer_id: NOBODY },
       { session_id: uuid(4), events: 1 },
+      { session_id: uuid(5), events: 2, customer_id: anna },
     ]);
   });
 
@@ -191,20 +212,22 @@ function expectedSessions(
 ): { ids: string[]; customer: string; source: string | null }[] {
   const visitors = new Map<string, (Event & { id: string })[]>();
   for (const event of events) {
-    const visitor = event.device ?? event.customer;
+    const visitor = event.device ?? event.ref;
     if (visitor) visitors.set(visitor, [...(visitors.get(visitor) ?? []), event]);
   }
-  const result: { ids: string[]; customer: string; source: string | null }[] = [];
+  const result: { ids: string[]; customer: string; isNamed: boolean; source: string | null }[] = [];
   for (const theirs of visitors.values()) {
     theirs.sort((a, b) => a.at - b.at || Number(!a.utm) - Number(!b.utm) || (a.id < b.id ? -1 : 1));
     let previous = -Infinity;
     for (const event of theirs) {
       const current = result.at(-1);
       if (!current || event.at - previous > 30 || (event.utm && event.utm !== current.source)) {
-        result.push({ ids: [event.id], customer: event.customer ?? NOBODY, source: event.utm ?? null });
+        const [customer, isNamed] = [event.customer ?? NOBODY, Boolean(event.ref)];
+        result.push({ ids: [event.id], customer, isNamed, source: event.utm ?? null });
       } else {
         current.ids.push(event.id);
-        current.customer = event.customer ?? current.customer;
+        if (event.ref || !current.isNamed) current.customer = event.customer ?? NOBODY;
+        current.isNamed ||= Boolean(event.ref);
       }
       previous = event.at;
     }
@@ -217,6 +240,7 @@ test("sessions are what a walk through each visitor's events finds, in whatever 
     at: fc.integer({ min: 0, max: 12 }).map((step) => step * 10),
     device: fc.constantFrom(null, "d", "e"),
     customer: fc.constantFrom(null, uuid(901), uuid(902)),
+    ref: fc.constantFrom(null, null, "f", "g"),
     utm: fc.constantFrom(null, null, null, "a", "b"),
   });
   // A hundred histories of other visitors at once, since making the table costs more than its rows.
@@ -231,6 +255,7 @@ test("sessions are what a walk through each visitor's events finds, in whatever 
           ...one,
           id: uuid(history * 1000 + n),
           device: one.device && `${one.device}${history}`,
+          ref: one.ref && `${one.ref}${history}`,
           customer: own(one.customer, history),
         })),
       );

@@ -1,10 +1,10 @@
 -- One row per session: what a visitor did without 30 minutes of silence and without coming back by a new campaign.
 -- key: session_id
 -- follows: core.visitor_events by visitor_id
--- not null: visitor_id, customer_id, started_at, ended_at, event_count, traffic_source_id
+-- not null: visitor_id, identifying_event_id, started_at, ended_at, event_count, traffic_source_id
 -- column session_id: the session: the event_id of its first event
 -- column visitor_id: the visitor, told apart in core.visitor_events
--- column customer_id: who last made themselves known in it; ops.nobody() where nobody did
+-- column identifying_event_id: the event that tells whose it is: the last that names the person, else the last
 -- column started_at: when its first event happened
 -- column ended_at: when its last event happened
 -- column event_count: how many events it has
@@ -24,10 +24,10 @@ with ordered as (
         event_id,
         visitor_id,
         is_known,
+        is_named,
         occurred_at,
         is_untagged,
         is_inside,
-        customer_id,
         page_url,
         referrer,
         has_page,
@@ -36,9 +36,10 @@ with ordered as (
         campaign,
         click_id,
         lag(occurred_at) over visitor as previous_at,
-        lag(customer_id) over visitor as previous_customer_id,
+        lag(event_id) over visitor as previous_event_id,
+        lag(is_named) over visitor as is_previous_named,
         lag(has_page) over visitor as previous_has_page,
-        lead(occurred_at) over visitor is null as is_last,
+        lead(is_named) over visitor as is_next_named,
         row_number() over visitor as position
     from core.visitor_events
     window visitor as (partition by visitor_id order by occurred_at, is_untagged, is_inside, event_id)
@@ -55,9 +56,9 @@ telling as (
     from ordered
     where previous_at is null
         or occurred_at - previous_at > interval '30 minutes'
-        or is_last
+        or is_next_named is null
+        or (is_named and not is_next_named)
         or not is_untagged
-        or customer_id is distinct from previous_customer_id
         or has_page <> previous_has_page
 ),
 -- The greatest campaign_at so far is the last one, as each begins with its event's place.
@@ -90,9 +91,13 @@ grouped as (
         any_value(event_id) filter (where is_start) as session_id,
         min(occurred_at) as started_at,
         any_value(previous_at) filter (where is_start) as previous_ended_at,
+        any_value(previous_event_id) filter (where is_start) as previous_event_id,
+        any_value(is_previous_named) filter (where is_start) as is_previous_named,
         max(position) as last_position,
         max(occurred_at) as last_at,
-        array_agg(customer_id order by position) filter (where customer_id is not null) as customer_ids,
+        any_value(event_id) filter (where is_next_named is null) as last_event_id,
+        any_value(is_named) filter (where is_next_named is null) as is_last_named,
+        array_agg(event_id order by position) filter (where is_named and not is_next_named) as named_event_ids,
         array_agg(source order by position) filter (where not is_untagged) as sources,
         array_agg(medium order by position) filter (where not is_untagged) as media,
         array_agg(campaign order by position) filter (where not is_untagged) as campaigns,
@@ -107,7 +112,11 @@ ended as (
     select
         session_id,
         visitor_id,
-        coalesce(customer_ids[cardinality(customer_ids)], ops.nobody()) as customer_id,
+        case
+            when coalesce(lead(is_previous_named) over visitor, is_last_named) then null
+            else named_event_ids[cardinality(named_event_ids)]
+        end as named_event_id,
+        coalesce(lead(previous_event_id) over visitor, last_event_id) as last_event_id,
         started_at,
         coalesce(lead(previous_ended_at) over visitor, last_at) as ended_at,
         coalesce(lead(first_position) over visitor, last_position + 1) - first_position as event_count,
@@ -124,7 +133,7 @@ described as (
     select
         ended.session_id,
         ended.visitor_id,
-        ended.customer_id,
+        coalesce(ended.named_event_id, ended.last_event_id) as identifying_event_id,
         ended.started_at,
         ended.ended_at,
         ended.event_count,
@@ -144,7 +153,7 @@ described as (
 select
     session_id,
     visitor_id,
-    customer_id,
+    identifying_event_id,
     started_at,
     ended_at,
     event_count,

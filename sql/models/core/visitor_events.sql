@@ -1,15 +1,15 @@
 -- One row per event of a visitor, with what it tells of where the visitor came from.
--- A visitor is a device, or the customer where the source knows no devices. A source that parts sessions itself says so
--- by `session_id` in the event's properties, and is believed: each of them is a visitor here.
+-- A visitor is a device, or what names the person where the source knows no devices. A source that parts sessions itself
+-- says so by `session_id` in the event's properties, and is believed: each of a visitor's is a visitor here.
+-- Who that is stays open: no change of identity moves a session.
 -- key: event_id
--- follows: core.events by event_id from record_key; core.record_owners by event_id from record_key
--- follows: core.restricted_records by event_id from record_key
--- not null: visitor_id, occurred_at, is_known, is_untagged, is_inside, has_page
+-- follows: core.events by event_id from record_key
+-- not null: visitor_id, occurred_at, is_known, is_named, is_untagged, is_inside, has_page
 -- column event_id: the event: its record_key
 -- column visitor_id: the visitor
 -- column occurred_at: when it happened
--- column customer_id: who did it; null where that is not known
 -- column is_known: whether its source parts sessions itself
+-- column is_named: whether it names the person: by customer number, e-mail address or phone number
 -- column is_untagged: whether nothing names what led to it: neither a tag nor a click id
 -- column is_inside: whether it has no referrer, or one of the page's own host
 -- column has_page: whether it has an address or a referrer at all
@@ -23,9 +23,9 @@ with addressed as (
     select
         events.record_key as event_id,
         events.occurred_at,
-        nullif(owners.customer_id, ops.nobody()) as customer_id,
         events.source as origin,
         events.device_token,
+        coalesce(events.customer_ref, events.email_token, events.phone_token) as person,
         events.properties ->> 'session_id' as known_session,
         events.page_url,
         events.referrer,
@@ -39,9 +39,6 @@ with addressed as (
                 then replace(replace(split_part(events.page_url, '#', 1), '+', ' '), '%20', ' ')
         end as address
     from core.events as events
-    left join core.record_owners as owners
-        on owners.record_key = events.record_key
-        and owners.record_key not in (select restricted.record_key from core.restricted_records as restricted)
 ),
 -- Tags are the source's own columns, else those of the page's address. Cutting it up by fixed strings takes a tenth of
 -- the time of a regular expression that captures.
@@ -49,13 +46,11 @@ tagged as (
     select
         event_id,
         occurred_at,
-        customer_id,
         known_session is not null as is_known,
+        person is not null as is_named,
         case
-            when known_session is not null
-                then md5(concat_ws(' ', origin, known_session, coalesce(customer_id::text, device_token)))::uuid
-            when device_token is not null then md5(device_token)::uuid
-            else customer_id
+            when known_session is not null then md5(concat_ws(' ', origin, known_session, coalesce(device_token, person)))::uuid
+            else md5(coalesce(device_token, person))::uuid
         end as visitor_id,
         page_url,
         case when split_part(referrer, '/', 3) is distinct from split_part(page_url, '/', 3) then referrer end as referrer,
@@ -87,8 +82,8 @@ select
     event_id,
     visitor_id,
     occurred_at,
-    customer_id,
     is_known,
+    is_named,
     coalesce(source, medium, campaign, click_id) is null as is_untagged,
     nullif(referrer, '') is null as is_inside,
     has_page,
