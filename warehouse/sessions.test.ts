@@ -169,7 +169,7 @@ describe("a session", () => {
     ).toMatchObject([{ customer_id: anna }, { customer_id: ben }, { customer_id: ben }]);
   });
 
-  test("is what its source says where it parts sessions itself: long, silent, one for each device", async () => {
+  test("is what its source says where it parts sessions itself: long, silent, of one device unless its id is unique", async () => {
     const anna = uuid(101);
     expect(
       await sessionsOf(
@@ -180,6 +180,8 @@ describe("a session", () => {
         { at: 4, session: "s9" },
         { at: 5, ref: "a", customer: anna, session: "s9" },
         { at: 6, ref: "a", customer: anna, session: "s9" },
+        { at: 7, device: "d", session: "7f1c4a52-90f2-4a53-8d0d-5b9a3c1e77aa" },
+        { at: 900, device: "e", session: "7f1c4a52-90f2-4a53-8d0d-5b9a3c1e77aa" },
       ),
     ).toMatchObject([
       { session_id: uuid(0), from: 0, to: 500, events: 2, source: "newsletter", customer_id: anna },
@@ -187,6 +189,7 @@ describe("a session", () => {
       { session_id: uuid(3), events: 1, customer_id: NOBODY },
       { session_id: uuid(4), events: 1 },
       { session_id: uuid(5), events: 2, customer_id: anna },
+      { session_id: uuid(7), from: 7, to: 900, events: 2 },
     ]);
   });
 

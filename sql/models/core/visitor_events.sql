@@ -1,6 +1,7 @@
 -- One row per event of a visitor, with what it tells of where the visitor came from.
 -- A visitor is a device, or what names the person where the source knows no devices. A source that parts sessions itself
--- says so by `session_id` in the event's properties, and is believed: each of a visitor's is a visitor here.
+-- says so by `session_id` in the event's properties, and is believed: each of them is a visitor here. One of 32 characters
+-- or more (a UUID, a hash) stands for itself; a shorter one (a time, a count) is known to be the same on one device alone.
 -- Who that is stays open: no change of identity moves a session.
 -- key: event_id
 -- follows: core.events by event_id from record_key
@@ -49,7 +50,8 @@ tagged as (
         known_session is not null as is_known,
         person is not null as is_named,
         case
-            when known_session is not null then md5(concat_ws(' ', origin, known_session, coalesce(device_token, person)))::uuid
+            when known_session is not null
+                then md5(concat_ws(' ', origin, known_session, case when length(known_session) < 32 then coalesce(device_token, person) end))::uuid
             else md5(coalesce(device_token, person))::uuid
         end as visitor_id,
         page_url,
