@@ -1,4 +1,5 @@
 import { pipeline } from "node:stream/promises";
+import { setImmediate as othersTurn } from "node:timers/promises";
 import type { ClientBase } from "pg";
 import { from as copyFrom, to as copyTo } from "pg-copy-streams";
 
@@ -154,12 +155,15 @@ export async function copyIn(
   count: number,
   writeRow: (rows: OutgoingRows, i: number) => void,
 ): Promise<void> {
-  function* chunks(): Generator<Buffer> {
+  async function* chunks(): AsyncGenerator<Buffer> {
     const rows = new OutgoingRows();
     for (let i = 0; i < count; i++) {
       writeRow(rows, i);
       const chunk = rows.takeFull();
-      if (chunk) yield chunk;
+      if (!chunk) continue;
+      yield chunk;
+      // As long as the server takes chunks at once, nothing else (another session's answer, a heartbeat) would have its turn.
+      await othersTurn();
     }
     yield rows.takeLast();
   }

@@ -4,7 +4,7 @@ import { resolveChanges } from "./identity/changes.ts";
 import { CONTRACTS, readContracts } from "./identity/contracts.ts";
 import { readBlocked, readDecisions, readFormerPeople, readRecords } from "./identity/read.ts";
 import { addOwnersByReference } from "./identity/references.ts";
-import { IDENTIFIERS, MERGED_PEOPLE, PEOPLE, RECORD_OWNERS, TABLES } from "./identity/tables.ts";
+import { IDENTIFIERS, MERGED_PEOPLE, PEOPLE, TABLES } from "./identity/tables.ts";
 import { writeTables } from "./identity/write.ts";
 import type { ModelNode } from "./models/relation.ts";
 
@@ -24,9 +24,8 @@ export const identityNode: ModelNode = {
     const result = partition({ ...records, ...decisions, rules: rules.identifiers, blocked });
     const former = await readFormerPeople(context, records, result.person);
     const people = recognisePeople(result.person, former);
-    const counts = await writeTables(context, { rules, records, blocked, result, people, former, isPart: false });
-    counts[RECORD_OWNERS.name]! += await addOwnersByReference(context, contracts);
-    return counts;
+    const resolution = { rules, records, blocked, result, people, former, isPart: false };
+    return await writeTables(context, resolution, () => addOwnersByReference(context, contracts));
   },
   computeChanges: resolveChanges,
 };

@@ -1,3 +1,4 @@
+import type { ClientBase } from "pg";
 import type { IdentityRules } from "../../domain/project.ts";
 import type { ByteSink } from "../../identity/byte-list.ts";
 import { ascending, sortByKey } from "../../identity/counting-sort.ts";
@@ -16,6 +17,9 @@ import * as tables from "./tables.ts";
 /** Kinds that name a device or a browser, not a person. */
 export const DEVICE_KINDS = new Set(["device_id", "anonymous_id", "cookie_id", "session_id"]);
 
+/** Half of the work is theirs. */
+const IN_SECOND: ReadonlySet<tables.IdentityTable> = new Set([tables.IDENTIFIERS, tables.MERGES]);
+
 /** What identity resolution found, ready to be written. */
 export interface Resolution {
   rules: IdentityRules;
@@ -28,30 +32,81 @@ export interface Resolution {
   isPart: boolean;
 }
 
-type Target = Pick<ComputeContext, "client" | "output">;
+type Target = Pick<ComputeContext, "client" | "output" | "openSecond" | "finish">;
 
 /**
  * Creates and fills the identity tables in the build schema; returns how many rows each has. Identifiers are written in
  * the order of their tokens, which their key's index then need not sort; records person by person, since they are looked
- * up and change so.
+ * up and change so. Where there is a second session, a table's indexes are made while the next one is written in the other.
+ * @param addOwners adds further rows to the owners of records once those are written; returns how many
  */
-export async function writeTables(context: Target, resolution: Resolution): Promise<Record<string, number>> {
+export async function writeTables(
+  context: Target,
+  resolution: Resolution,
+  addOwners: () => Promise<number> = () => Promise.resolve(0),
+): Promise<Record<string, number>> {
+  const { client, finish } = context;
+  const second = (await context.openSecond?.()) ?? client;
+  const counts: Record<string, number> = {};
+  /** What each session is at; a table is written when the indexes of the one before are made. */
+  const busy = new Map<ClientBase, Promise<void>>();
+  try {
+    await fillTables(resolution, async (table, count, writeRow) => {
+      const session = IN_SECOND.has(table) ? second : client;
+      await busy.get(session);
+      await createTable(session, context, table);
+      await copyIn(session, context.output(table.name), count, writeRow);
+      counts[table.name] = count + (table === tables.RECORD_OWNERS ? await addOwners() : 0);
+      if (finish) busy.set(session, finish(session, table.name));
+    });
+    await Promise.all(busy.values());
+  } finally {
+    await Promise.allSettled(busy.values());
+  }
+  return counts;
+}
+
+type Write = (
+  table: tables.IdentityTable,
+  count: number,
+  writeRow: (rows: OutgoingRows, i: number) => void,
+) => Promise<void>;
+
+async function fillTables(resolution: Resolution, write: Write): Promise<void> {
   const { rules, records, blocked, result, people, former, isPart } = resolution;
   const kinds = rules.identifiers.map((rule) => Buffer.from(rule.kind));
   const ids = new PersonIds(people, former.ids);
   const { placeOf } = people;
   const isHidden = (identifier: number) => result.shared[identifier] || blocked[identifier];
-  const counts: Record<string, number> = {};
-  const write = async (
-    table: tables.IdentityTable,
-    count: number,
-    writeRow: (rows: OutgoingRows, i: number) => void,
-  ) => {
-    await createTable(context, table);
-    await copyIn(context.client, context.output(table.name), count, writeRow);
-    counts[table.name] = count;
-  };
 
+  const byToken = orderByToken(rules, records.kindOf);
+  await write(tables.IDENTIFIERS, byToken.length, (rows, i) => {
+    const identifier = byToken[i]!;
+    rows.row(5);
+    records.writeToken(rows, identifier);
+    rows.bytes(kinds[records.kindOf[identifier]!]!);
+    ids.writeTo(rows, placeOf[identifier]!);
+    rows.boolean(result.shared[identifier] === 1);
+    rows.boolean(blocked[identifier] === 1);
+  });
+  const owned = ownedByPerson(result.owner, placeOf, ids.ranks());
+  await write(tables.RECORD_OWNERS, owned.length, (rows, i) => {
+    rows.row(2);
+    records.writeRecordKey(rows, owned[i]!);
+    ids.writeTo(rows, placeOf[result.owner[owned[i]!]!]!);
+  });
+  const { merges, refusals } = result;
+  const link = (rows: OutgoingRows & ByteSink, { stronger, weaker, record }: Links, i: number) => {
+    records.writeToken(rows, stronger[i]!);
+    records.writeToken(rows, weaker[i]!);
+    if (record[i] === BY_HAND) rows.bytes(null);
+    else records.writeRecordKey(rows, record[i]!);
+  };
+  await write(tables.MERGES, merges.record.length, (rows, i) => {
+    rows.row(4);
+    link(rows, merges, i);
+    ids.writeTo(rows, placeOf[merges.stronger[i]!]!);
+  });
   const nobody = isPart ? 0 : 1;
   const isNamed = namedPeople(resolution);
   await write(tables.PEOPLE, people.anchors.length + nobody, (rows, i) => {
@@ -71,40 +126,11 @@ export async function writeTables(context: Target, resolution: Resolution): Prom
     records.writeToken(rows, absorbed.anchor);
     rows.bigint(former.sequences[absorbed.former]!);
   });
-  const byToken = orderByToken(rules, records.kindOf);
-  await write(tables.IDENTIFIERS, byToken.length, (rows, i) => {
-    const identifier = byToken[i]!;
-    rows.row(5);
-    records.writeToken(rows, identifier);
-    rows.bytes(kinds[records.kindOf[identifier]!]!);
-    ids.writeTo(rows, placeOf[identifier]!);
-    rows.boolean(result.shared[identifier] === 1);
-    rows.boolean(blocked[identifier] === 1);
-  });
-  const owned = ownedByPerson(result.owner, placeOf, ids.ranks());
-  await write(tables.RECORD_OWNERS, owned.length, (rows, i) => {
-    rows.row(2);
-    records.writeRecordKey(rows, owned[i]!);
-    ids.writeTo(rows, placeOf[result.owner[owned[i]!]!]!);
-  });
   const hidden = hiddenIdentifiers(records, isHidden);
   await write(tables.HIDDEN, hidden.record.length, (rows, i) => {
     rows.row(2);
     records.writeRecordKey(rows, hidden.record.at(i));
     records.writeToken(rows, hidden.identifier.at(i));
-  });
-
-  const { merges, refusals } = result;
-  const link = (rows: OutgoingRows & ByteSink, { stronger, weaker, record }: Links, i: number) => {
-    records.writeToken(rows, stronger[i]!);
-    records.writeToken(rows, weaker[i]!);
-    if (record[i] === BY_HAND) rows.bytes(null);
-    else records.writeRecordKey(rows, record[i]!);
-  };
-  await write(tables.MERGES, merges.record.length, (rows, i) => {
-    rows.row(4);
-    link(rows, merges, i);
-    ids.writeTo(rows, placeOf[merges.stronger[i]!]!);
   });
   await write(tables.CONFLICTS, refusals.record.length, (rows, i) => {
     const { reason, kind, limit } = explain(rules, refusals.reason[i]!);
@@ -117,12 +143,11 @@ export async function writeTables(context: Target, resolution: Resolution): Prom
     ids.writeTo(rows, placeOf[refusals.stronger[i]!]!);
     ids.writeTo(rows, placeOf[refusals.weaker[i]!]!);
   });
-  return counts;
 }
 
 /** Creates the identity tables in the build schema without a row. */
 export async function createTables(context: Target): Promise<Record<string, number>> {
-  for (const table of tables.TABLES) await createTable(context, table);
+  for (const table of tables.TABLES) await createTable(context.client, context, table);
   return Object.fromEntries(tables.TABLES.map(({ name }) => [name, 0]));
 }
 
@@ -133,12 +158,12 @@ function explain(rules: IdentityRules, code: number): { reason: string; kind: nu
   return { reason: "window", kind, limit: rules.identifiers[kind]!.window!.limit };
 }
 
-async function createTable({ client, output }: Target, table: tables.IdentityTable): Promise<void> {
+async function createTable(session: ClientBase, { output }: Target, table: tables.IdentityTable): Promise<void> {
   const always = new Set([...table.key, ...table.notNull]);
   const columns = Object.entries(table.types).map(
     ([name, type]) => `${quoteName(name)} ${type}${always.has(name) ? " not null" : ""}`,
   );
-  await client.query(`create table ${output(table.name)} (${columns.join(", ")})`);
+  await session.query(`create table ${output(table.name)} (${columns.join(", ")})`);
 }
 
 /** Identifiers in the order of their tokens: kind after kind by name, since a token begins with its kind. */

@@ -5,6 +5,7 @@ import { computeContracts, computeModel } from "./compute.ts";
 import { planBuild } from "./plan.ts";
 import { ChecksFailed } from "./publish-result.ts";
 import { publish } from "./publish.ts";
+import type { ModelNode, RelationSpec } from "./relation.ts";
 import { build, compute, emptyWarehouse, graphOf, sqlFile, touch } from "./test-warehouse.ts";
 
 let database: TestDatabase;
@@ -267,6 +268,50 @@ describe("a build that is interrupted", () => {
     expect(await query("select to_regclass('mart.buyers') as relation")).toEqual([{ relation: null }]);
     await publish(database.pool, graph, plan.buildId!);
     expect(await totals()).toHaveLength(3);
+  });
+
+  test("fills tables in two sessions, and computes them again after the first one was ended between the two commits", async () => {
+    const spec = (name: string): RelationSpec => ({
+      name,
+      grain: "One row per number.",
+      materialize: "table",
+      key: ["n"],
+      follows: [],
+      notNull: [],
+      foreignKeys: [],
+      columns: { n: "A number" },
+    });
+    const halves: ModelNode = {
+      name: "halves",
+      inputs: [],
+      outputs: [spec("core.lower"), spec("core.upper")],
+      version: "1",
+      async compute({ client, output, openSecond, finish }) {
+        const second = await openSecond!();
+        await client.query(`create table ${output("core.lower")} as select generate_series(1, 5) as n`);
+        await second.query(`create table ${output("core.upper")} as select generate_series(6, 9) as n`);
+        await finish!(second, "core.upper");
+        return { "core.lower": 5, "core.upper": 4 };
+      },
+    };
+    const graph = await graphOf(BASE, ["orders"], { nodes: [halves] });
+    const plan = await planBuild(database.pool, graph);
+    await withClient(async (blocker) => {
+      await blocker.query(`begin; select from ops.build_relations where build_id = '${plan.buildId}' for update`);
+      const computing = computeModel(database.pool, graph, plan.buildId!, "halves").catch((error: unknown) => error);
+      const pid = await waitForBlocked("update ops.build_relations set computed_at");
+      await query("select pg_terminate_backend($1)", [pid]);
+      expect(await computing).toMatchObject({ code: "warehouse_unavailable" });
+      await blocker.query("rollback");
+    });
+    const left =
+      "select to_regclass('build_core.lower') is null as lower, to_regclass('build_core.upper') is null as upper";
+    expect(await query(left)).toEqual([{ lower: true, upper: false }]);
+    await compute(database.pool, graph, plan);
+    await publish(database.pool, graph, plan.buildId!);
+    expect(
+      await query("select sum(n)::int as sum from (select n from core.lower union all select n from core.upper) as n"),
+    ).toEqual([{ sum: 45 }]);
   });
 
   test("computes nothing twice, and returns what the first attempt recorded", async () => {

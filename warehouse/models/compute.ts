@@ -18,6 +18,7 @@ import { keyNewTables } from "./new-tables.ts";
 import type { Step } from "./steps.ts";
 import type { RelationSpec } from "./relation.ts";
 import { redirect } from "./rewrite.ts";
+import { SecondSession } from "./second-session.ts";
 import { statementError } from "./sql-errors.ts";
 
 /** What a step computed; a view has no rows of its own. */
@@ -89,35 +90,51 @@ export async function computeModel(
     }
     if (step.outputs.every((spec) => build.relations.get(spec.name)!.isComputed))
       return recordedResults(build, [step])[0]!;
-    return await transaction(client, "begin isolation level repeatable read", async () => {
-      const result = await computeStep(client, graph, build, step);
-      await confirmActive(client, buildId);
-      return result;
-    });
+    // What an attempt that failed has left would make a second session wait for this one.
+    if (step.kind === "node") await transaction(client, "begin", () => dropOutputs(client, step));
+    const second = new SecondSession(pool, client, becomeTransformer);
+    try {
+      return await transaction(client, "begin isolation level repeatable read", async () => {
+        const result = await computeStep(client, graph, build, step, second);
+        await confirmActive(client, buildId);
+        return result;
+      });
+    } finally {
+      await second.close();
+    }
   });
 }
 
-/** Inside a transaction: computes as the role `transformer`, and records rows and the versions of what was read. */
-export async function computeStep(client: ClientBase, graph: Graph, build: Build, step: Step): Promise<ComputeResult> {
+/**
+ * Inside a transaction: computes as the role `transformer`, and records rows and the versions of what was read.
+ * @param second may be used besides; it is committed here
+ */
+export async function computeStep(
+  client: ClientBase,
+  graph: Graph,
+  build: Build,
+  step: Step,
+  second?: SecondSession,
+): Promise<ComputeResult> {
   const start = performance.now();
   const versions = await readVersions(client, graph, build, step);
-  // A server that checks now and then notices a dead client during a long statement, and frees its locks.
-  await client.query(`set local search_path = pg_catalog; set local jit = off; set local work_mem = '64MB';
-    set local maintenance_work_mem = '256MB'; set local client_connection_check_interval = '2s'; set local role transformer`);
-  for (const spec of step.outputs) {
-    const kind = spec.materialize === "view" ? "view" : "table";
-    await client.query(`drop ${kind} if exists ${quoteRelation(buildName(spec.name))} cascade`);
-  }
-  const rows = await computeRows(client, graph, build, step);
-  for (const spec of step.outputs) {
-    if (spec.materialize !== "view") await finishTable(client, build, step, spec);
-  }
-  // An incremental build, which reads all as published, computes nothing new.
-  if (build.relations.has(step.outputs[0]!.name)) await keyNewTables(client, graph, step);
-  const tables = step.outputs.filter((spec) => spec.materialize !== "view");
-  if (tables.length)
-    await client.query(`analyze ${tables.map((spec) => quoteRelation(buildName(spec.name))).join(", ")}`);
+  await dropOutputs(client, step);
+  const rest = new Set(step.outputs.filter((spec) => spec.materialize !== "view"));
+  const finish = async (session: ClientBase, specs: readonly RelationSpec[]) => {
+    for (const spec of specs) rest.delete(spec);
+    for (const spec of specs) await finishTable(session, build, step, spec);
+    // An incremental build, which reads all as published, computes nothing new.
+    if (build.relations.has(step.outputs[0]!.name)) await keyNewTables(session, graph, step, specs);
+    const tables = specs.map((spec) => quoteRelation(buildName(spec.name)));
+    if (tables.length) await session.query(`analyze ${tables.join(", ")}`);
+  };
+  const rows = await computeRows(client, graph, build, step, second && { open: second.open, finish });
+  await finish(client, [...rest]);
   await client.query("reset role");
+  await second?.commit(async (session) => {
+    await session.query("reset role");
+    await confirmActive(session, build.buildId);
+  });
   for (const [relation, count] of Object.entries(rows)) {
     await client.query(
       `update ops.build_relations set computed_at = clock_timestamp(), row_count = $3, input_versions = $4,
@@ -129,11 +146,30 @@ export async function computeStep(client: ClientBase, graph: Graph, build: Build
   return { step: step.name, rows, milliseconds: Math.round(performance.now() - start) };
 }
 
+/** Becomes, until the transaction ends, who computes. */
+async function becomeTransformer(client: ClientBase): Promise<void> {
+  // A server that checks now and then notices a dead client during a long statement, and frees its locks.
+  await client.query(`set local search_path = pg_catalog; set local jit = off; set local work_mem = '64MB';
+    set local maintenance_work_mem = '256MB'; set local client_connection_check_interval = '2s'; set local role transformer`);
+}
+
+async function dropOutputs(client: ClientBase, step: Step): Promise<void> {
+  await becomeTransformer(client);
+  for (const spec of step.outputs) {
+    const kind = spec.materialize === "view" ? "view" : "table";
+    await client.query(`drop ${kind} if exists ${quoteRelation(buildName(spec.name))} cascade`);
+  }
+}
+
 async function computeRows(
   client: ClientBase,
   graph: Graph,
   build: Build,
   step: Step,
+  beside?: {
+    open: () => Promise<ClientBase>;
+    finish: (session: ClientBase, specs: readonly RelationSpec[]) => Promise<void>;
+  },
 ): Promise<Record<string, number | null>> {
   if (step.kind === "contract") return { [step.name]: await computeContract(client, build, step) };
   if (step.kind === "sql") {
@@ -165,6 +201,10 @@ async function computeRows(
         return published.has(relation) ? quoteRelation(relation) : null;
       },
       rules: graph.settings.identity,
+      ...(beside && {
+        openSecond: beside.open,
+        finish: (session, relation) => beside.finish(session, [graph.specs.get(relation)!]),
+      }),
     });
   } catch (error) {
     throw statementError(error, { file: step.file });

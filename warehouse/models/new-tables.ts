@@ -5,6 +5,7 @@ import type { Graph } from "./graph.ts";
 import { indexedColumns } from "./indexed-columns.ts";
 import { sameKey } from "./publish-rows.ts";
 import { addForeignKey, addKey, alignIndexes } from "./publish-shape.ts";
+import type { RelationSpec } from "./relation.ts";
 import { statementError } from "./sql-errors.ts";
 import type { Step } from "./steps.ts";
 
@@ -12,10 +13,15 @@ import type { Step } from "./steps.ts";
  * A table that is not published yet gets its keys and indexes here, while other models are computed beside it, and is
  * then moved to where it is published. Its foreign keys too, where the table that they point at is computed and new.
  */
-export async function keyNewTables(client: ClientBase, graph: Graph, step: Step): Promise<void> {
+export async function keyNewTables(
+  client: ClientBase,
+  graph: Graph,
+  step: Step,
+  outputs: readonly RelationSpec[] = step.outputs,
+): Promise<void> {
   const published = await readShapes(client, ["core", "mart"]);
   const isNew = (relation: string) => published.get(relation)?.kind !== "table";
-  const specs = step.outputs.filter((spec) => spec.materialize !== "view" && isNew(spec.name));
+  const specs = outputs.filter((spec) => spec.materialize !== "view" && isNew(spec.name));
   if (!specs.length) return;
   const built = await readShapes(client, BUILD_SCHEMAS);
   for (const spec of specs) {

@@ -64,6 +64,13 @@ export interface ComputeContext {
   /** One of the relations that the node `remembers` (for changes alone: any of its outputs), as it stands, or null before its first publish. */
   published(relation: string): string | null;
   rules: IdentityRules;
+  /**
+   * Opens a second session, in which outputs can be filled while `client` is at others; it need not see what `client` sees.
+   * Missing where all has to happen in one transaction.
+   */
+  openSecond?: () => Promise<ClientBase>;
+  /** Gives a filled output its keys, indexes and statistics at once, in the session that filled it; the others get them at the end. */
+  finish?: (session: ClientBase, relation: string) => Promise<void>;
 }
 
 /** As for a full computation, where `input` shows an input's rows as they are now, changed ones or not. */
