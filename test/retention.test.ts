@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadSqlTree, PACKAGE_DIRECTORY } from "../config.ts";
@@ -206,6 +206,27 @@ holds:
   await pipeline.sync({ source: "shop", full: true });
   await pipeline.build();
   expect(await rights.rowsOf(MONEY)).toEqual(before);
+
+  // What her account orders later is nobody's as it lands, and is not held: the shop that sends it keeps it.
+  const later = { id: 950, customer: CANARY.id, email: CANARY.email, gift_note: "later", amount: 3 };
+  await appendFile(
+    join(rights.directory, "data/orders.jsonl"),
+    `${JSON.stringify({ ...later, ordered_at: daysAgo(1) })}\n`,
+  );
+  const { streams } = await pipeline.sync({ source: "shop", full: true });
+  await pipeline.build();
+  expect(streams.find(({ stream }) => stream === "orders")).toMatchObject({ inserted: 1 });
+  expect(
+    await rights.rowsOf(
+      "select email, customer, sealed, owner_token, amount::float8 from raw.shop__orders where amount = 3",
+    ),
+  ).toEqual([{ email: null, customer: null, sealed: null, owner_token: null, amount: 3 }]);
+  expect(await rights.rowsOf("select count(*)::int as rows from privacy.held_records")).toEqual([{ rows: 3 }]);
+  expect(
+    await rights.rowsOf(
+      "select suppressed::int from ops.syncs where stream = 'orders' order by started_at desc limit 1",
+    ),
+  ).toEqual([{ suppressed: 1 }]);
 
   await rights.rowsOf("update privacy.held_records set until = now() - interval '1 day' where request_id = $1", [
     requestId,
