@@ -32,7 +32,9 @@ export async function applySchedules(client: Client, project: Project): Promise<
   );
   const { freshness, notify } = project;
   if (freshness.length > 0 || notify.webhook || notify.smtp) wanted.set(HEALTH_WORKFLOW_ID, healthSchedule());
-  if (project.destinations.length > 0) wanted.set(REVOKE_DELIVERIES.workflowId, revocationsSchedule(project));
+  // Whoever was handed over to a destination that is gone since may withdraw, or their consent expire, all the same.
+  const hasDestinations = project.destinations.length > 0 || existing.has(REVOKE_DELIVERIES.workflowId);
+  if (hasDestinations) wanted.set(REVOKE_DELIVERIES.workflowId, revocationsSchedule(project));
   wanted.set(RETENTION_WORKFLOW_ID, retentionSchedule(project));
   for (const [scheduleId, options] of wanted) {
     if (existing.has(scheduleId)) {

@@ -143,6 +143,10 @@ test("a consent that expires is revoked by the daily look, without a build or a 
   expect(await applySchedules(pipeline.client, await pipeline.project())).toMatchObject({
     created: expect.arrayContaining(["revocations"]) as string[],
   });
+  // A project whose last destination is gone still has people there.
+  expect((await applySchedules(pipeline.client, { ...(await pipeline.project()), destinations: [] })).deleted).toEqual(
+    [],
+  );
   const schedule = pipeline.client.schedule.getHandle("revocations");
   const { spec, policies } = await schedule.describe();
   expect(spec.calendars).toMatchObject([{ hour: [{ start: 0 }], minute: [{ start: 5 }] }]);
@@ -286,6 +290,22 @@ test("who withdraws from a destination that the project no longer has is a perso
   expect(await alert()).toEqual([]);
   expect(emails()).toContain(email);
   expect(emails()).not.toContain(other);
+});
+
+test("a receiver that offers no removal has taken nobody out: a person is called, and asks it", async () => {
+  const email = "c113@crowd.test";
+  crm.behave(({ type }) => (type === "audience.remove" ? 405 : 200));
+  await say(pipeline, email, { isGiven: false });
+  expect(await revoke()).toMatchObject({ byHand: 1, failed: 0 });
+  expect(await handOver()).toMatchObject({ removed: 0 });
+  expect(await rowsOf("select state, code from ops.alerts where subject = 'removal:crm'")).toEqual([
+    { state: "error", code: "unsupported" },
+  ]);
+  const [leaving] = await openLeaving(pipeline.pool, pipeline.vault, "crm", "os:anna");
+  expect(leaving?.people.map(({ fields }) => fields)).toEqual([{ email_address: [email] }]);
+  expect(await finishLeaving(pipeline.pool, "crm", "os:anna")).toBe(1);
+  expect(await rowsOf("select state from ops.alerts where subject = 'removal:crm'")).toEqual([{ state: "ok" }]);
+  expect(await revoke()).toEqual({ removed: 0, byHand: 0, failed: 0 });
 });
 
 const erase = async (email: string) => await carryOut(await ask(email));

@@ -3,7 +3,7 @@ import type { DeliverAudienceInput, DeliveryReport } from "../domain/destination
 import { planning } from "./activities.ts";
 import { reportFailure } from "./report-failure.ts";
 import { describeRun } from "./search-attributes.ts";
-import { sendOrFail } from "./send-or-fail.ts";
+import { leftToPerson, sendOrFail } from "./send-or-fail.ts";
 
 /** Hands a segment over to a destination: who allows it and is new or changed enters, who is no longer in it leaves. */
 export async function deliverAudience(input: DeliverAudienceInput): Promise<DeliveryReport> {
@@ -14,8 +14,9 @@ export async function deliverAudience(input: DeliverAudienceInput): Promise<Deli
   for (const [index, deliveryId] of deliveries.entries()) {
     setCurrentDetails(`batch ${index + 1} of ${deliveries.length}`);
     try {
-      const { operation, members } = await sendOrFail(deliveryId, `${segment} to ${destination}`);
-      report[operation === "deliver" ? "delivered" : "removed"] += members;
+      const { operation, state, members } = await sendOrFail(deliveryId, `${segment} to ${destination}`);
+      if (operation === "deliver") report.delivered += members;
+      else if (!(await leftToPerson(destination, state))) report.removed += members;
     } catch (error) {
       if (workflowInfo().parent) await reportFailure(`destination:${destination}`, error);
       throw error;

@@ -1,9 +1,9 @@
-import { defineSignal, isCancellation, patched, setCurrentDetails, setHandler } from "@temporalio/workflow";
+import { defineSignal, isCancellation, setCurrentDetails, setHandler } from "@temporalio/workflow";
 import { REVOKE_MORE_SIGNAL } from "../domain/ids.ts";
 import { planning } from "./activities.ts";
-import { callPerson, reportFailure } from "./report-failure.ts";
+import { reportFailure } from "./report-failure.ts";
 import { describeRun } from "./search-attributes.ts";
-import { sendOrFail } from "./send-or-fail.ts";
+import { leftToPerson, sendOrFail } from "./send-or-fail.ts";
 
 const revokeMore = defineSignal(REVOKE_MORE_SIGNAL);
 
@@ -21,9 +21,7 @@ export async function revokeDeliveries(): Promise<{ removed: number; byHand: num
     for (const deliveryId of await planning.claimRevocations()) {
       try {
         const { destination, state, members } = await sendOrFail(deliveryId, "withdrawn");
-        const isByHand = state === "manual" || state === "unsupported";
-        report[isByHand ? "byHand" : "removed"] += members;
-        if (isByHand && patched("removals by hand")) await callPerson(`removal:${destination}`, state);
+        report[(await leftToPerson(destination, state)) ? "byHand" : "removed"] += members;
       } catch (error) {
         if (isCancellation(error)) throw error;
         report.failed += 1;

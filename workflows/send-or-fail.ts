@@ -1,6 +1,7 @@
-import { isCancellation } from "@temporalio/workflow";
-import type { SentDelivery } from "../domain/destinations.ts";
+import { isCancellation, patched } from "@temporalio/workflow";
+import type { DeliveryState, SentDelivery } from "../domain/destinations.ts";
 import { planning, workingOn } from "./activities.ts";
+import { callPerson } from "./report-failure.ts";
 
 /** Sends a batch; one that fails for good is noted as such, so that the next claim begins anew with its people. */
 export async function sendOrFail(deliveryId: string, summary: string): Promise<SentDelivery> {
@@ -10,4 +11,11 @@ export async function sendOrFail(deliveryId: string, summary: string): Promise<S
     if (!isCancellation(error)) await planning.settleDelivery({ deliveryId, state: "failed" });
     throw error;
   }
+}
+
+/** Calls for a person where a destination can't take people out by itself. @returns whether it can't */
+export async function leftToPerson(destination: string, state: DeliveryState): Promise<boolean> {
+  const isByHand = state === "manual" || state === "unsupported";
+  if (isByHand && patched("removals by hand")) await callPerson(`removal:${destination}`, state);
+  return isByHand;
 }
