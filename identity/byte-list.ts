@@ -10,10 +10,13 @@ export interface ByteSink {
 export class ByteList {
   #bytes = Buffer.allocUnsafe(1 << 14);
   #used = 0;
+  #size = 0;
+  /** The length of each entry, as long as all have the same: then nobody has to look up where one lies. Else -1. */
+  #width = 0;
   readonly #ends = new Int32List();
 
   get size(): number {
-    return this.#ends.length;
+    return this.#size;
   }
 
   /** Appends the bytes from `start` to `end`; returns their number. */
@@ -28,22 +31,27 @@ export class ByteList {
     const shift = this.#used - start;
     for (let i = start; i < end; i++) bytes[shift + i] = source[i]!;
     this.#used = needed;
-    this.#ends.push(needed);
-    return this.size - 1;
+    if (this.#size === 0) this.#width = end - start;
+    else if (this.#width !== -1 && end - start !== this.#width) {
+      for (let entry = 1; entry <= this.#size; entry++) this.#ends.push(entry * this.#width);
+      this.#width = -1;
+    }
+    if (this.#width === -1) this.#ends.push(needed);
+    return this.#size++;
   }
 
   /** Appends entries of another list in the given order, so that reading them in it walks through memory. */
   appendAll(other: ByteList, order: Int32Array): void {
-    for (const entry of order) this.append(other.#bytes, other.#start(entry), other.#ends.at(entry));
+    for (const entry of order) this.append(other.#bytes, other.startOf(entry), other.endOf(entry));
   }
 
   /** The bytes of an entry, without a copy. */
   bytes(entry: number): Buffer {
-    return this.#bytes.subarray(this.#start(entry), this.#ends.at(entry));
+    return this.#bytes.subarray(this.startOf(entry), this.endOf(entry));
   }
 
   writeTo(sink: ByteSink, entry: number): void {
-    sink.slice(this.#bytes, this.#start(entry), this.#ends.at(entry));
+    sink.slice(this.#bytes, this.startOf(entry), this.endOf(entry));
   }
 
   /**
@@ -56,8 +64,8 @@ export class ByteList {
     const packed = new BigUint64Array(this.size);
     const words = new Uint32Array(packed.buffer);
     for (let entry = 0; entry < this.size; entry++) {
-      const start = this.#start(entry) + prefix;
-      const end = this.#ends.at(entry);
+      const start = this.startOf(entry) + prefix;
+      const end = this.endOf(entry);
       let beginning = 0;
       for (let i = start; i < start + 4; i++) beginning = beginning * 256 + (i < end ? bytes[i]! : 0);
       words[entry * 2 + HIGH_WORD] = beginning;
@@ -77,8 +85,8 @@ export class ByteList {
 
   /** Whether an entry equals the bytes from `start` to `end`. */
   equals(entry: number, source: Uint8Array, start: number, end: number): boolean {
-    const from = this.#start(entry);
-    if (this.#ends.at(entry) - from !== end - start) return false;
+    const from = this.startOf(entry);
+    if (this.endOf(entry) - from !== end - start) return false;
     const bytes = this.#bytes;
     const shift = from - start;
     // From the end, since tokens of one kind begin alike.
@@ -86,30 +94,27 @@ export class ByteList {
     return true;
   }
 
-  /** The bytes that all entries lie in, and where one of them begins and ends. */
+  /** The bytes that all entries lie in. */
   protected get source(): Buffer {
     return this.#bytes;
   }
 
   protected startOf(entry: number): number {
-    return this.#start(entry);
+    if (this.#width !== -1) return entry * this.#width;
+    return entry === 0 ? 0 : this.#ends.at(entry - 1);
   }
 
   protected endOf(entry: number): number {
-    return this.#ends.at(entry);
-  }
-
-  #start(entry: number): number {
-    return entry === 0 ? 0 : this.#ends.at(entry - 1);
+    return this.#width === -1 ? this.#ends.at(entry) : (entry + 1) * this.#width;
   }
 
   /** Orders two entries by their bytes. A loop, since Buffer.compare costs more than it saves on so few. */
   compare(a: number, b: number): number {
     const bytes = this.#bytes;
-    const endOfA = this.#ends.at(a);
-    const endOfB = this.#ends.at(b);
-    let atA = this.#start(a);
-    let atB = this.#start(b);
+    const endOfA = this.endOf(a);
+    const endOfB = this.endOf(b);
+    let atA = this.startOf(a);
+    let atB = this.startOf(b);
     while (atA < endOfA && atB < endOfB) {
       const difference = bytes[atA++]! - bytes[atB++]!;
       if (difference !== 0) return difference;

@@ -94,7 +94,7 @@ export class OutgoingRows {
 
   boolean(value: boolean): void {
     this.#length(1, 1);
-    this.#used = this.#chunk.writeUInt8(value ? 1 : 0, this.#used);
+    this.#chunk[this.#used++] = value ? 1 : 0;
   }
 
   integer(value: number): void {

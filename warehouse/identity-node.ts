@@ -25,7 +25,7 @@ export const identityNode: ModelNode = {
     const former = await readFormerPeople(context, records, result.person);
     const people = recognisePeople(result.person, former);
     const resolution = { rules, records, blocked, result, people, former, isPart: false };
-    return await writeTables(context, resolution, () => addOwnersByReference(context, contracts));
+    return await writeTables(context, resolution, (client) => addOwnersByReference({ ...context, client }, contracts));
   },
   computeChanges: resolveChanges,
 };

@@ -18,7 +18,7 @@ import * as tables from "./tables.ts";
 export const DEVICE_KINDS = new Set(["device_id", "anonymous_id", "cookie_id", "session_id"]);
 
 /** Half of the work is theirs. */
-const IN_SECOND: ReadonlySet<tables.IdentityTable> = new Set([tables.IDENTIFIERS, tables.MERGES]);
+const IN_SECOND: ReadonlySet<tables.IdentityTable> = new Set([tables.MERGES, tables.RECORD_OWNERS]);
 
 /** What identity resolution found, ready to be written. */
 export interface Resolution {
@@ -43,7 +43,7 @@ type Target = Pick<ComputeContext, "client" | "output" | "openSecond" | "finish"
 export async function writeTables(
   context: Target,
   resolution: Resolution,
-  addOwners: () => Promise<number> = () => Promise.resolve(0),
+  addOwners: (session: ClientBase) => Promise<number> = () => Promise.resolve(0),
 ): Promise<Record<string, number>> {
   const { client, finish } = context;
   const second = (await context.openSecond?.()) ?? client;
@@ -56,7 +56,7 @@ export async function writeTables(
       await busy.get(session);
       await createTable(session, context, table);
       await copyIn(session, context.output(table.name), count, writeRow);
-      counts[table.name] = count + (table === tables.RECORD_OWNERS ? await addOwners() : 0);
+      counts[table.name] = count + (table === tables.RECORD_OWNERS ? await addOwners(session) : 0);
       if (finish) busy.set(session, finish(session, table.name));
     });
     await Promise.all(busy.values());
@@ -79,22 +79,6 @@ async function fillTables(resolution: Resolution, write: Write): Promise<void> {
   const { placeOf } = people;
   const isHidden = (identifier: number) => result.shared[identifier] || blocked[identifier];
 
-  const byToken = orderByToken(rules, records.kindOf);
-  await write(tables.IDENTIFIERS, byToken.length, (rows, i) => {
-    const identifier = byToken[i]!;
-    rows.row(5);
-    records.writeToken(rows, identifier);
-    rows.bytes(kinds[records.kindOf[identifier]!]!);
-    ids.writeTo(rows, placeOf[identifier]!);
-    rows.boolean(result.shared[identifier] === 1);
-    rows.boolean(blocked[identifier] === 1);
-  });
-  const owned = ownedByPerson(result.owner, placeOf, ids.ranks());
-  await write(tables.RECORD_OWNERS, owned.length, (rows, i) => {
-    rows.row(2);
-    records.writeRecordKey(rows, owned[i]!);
-    ids.writeTo(rows, placeOf[result.owner[owned[i]!]!]!);
-  });
   const { merges, refusals } = result;
   const link = (rows: OutgoingRows & ByteSink, { stronger, weaker, record }: Links, i: number) => {
     records.writeToken(rows, stronger[i]!);
@@ -106,6 +90,22 @@ async function fillTables(resolution: Resolution, write: Write): Promise<void> {
     rows.row(4);
     link(rows, merges, i);
     ids.writeTo(rows, placeOf[merges.stronger[i]!]!);
+  });
+  const byToken = orderByToken(rules, records.kindOf);
+  await write(tables.IDENTIFIERS, byToken.length, (rows, i) => {
+    const identifier = byToken[i]!;
+    rows.row(5);
+    records.writeToken(rows, identifier);
+    rows.bytes(kinds[records.kindOf[identifier]!]!);
+    ids.writeTo(rows, placeOf[identifier]!);
+    rows.boolean(result.shared[identifier] === 1);
+    rows.boolean(blocked[identifier] === 1);
+  });
+  const owned = ownedByPerson(result.owner, placeOf, ids.ranks());
+  await write(tables.RECORD_OWNERS, owned.records.length, (rows, i) => {
+    rows.row(2);
+    records.writeRecordKey(rows, owned.records[i]!);
+    ids.writeTo(rows, owned.places[i]!);
   });
   const nobody = isPart ? 0 : 1;
   const isNamed = namedPeople(resolution);
@@ -180,11 +180,18 @@ function orderByToken(rules: IdentityRules, kindOf: Uint16Array): Int32Array {
   return order;
 }
 
-/** The records that are somebody's, in the order of their people's ids. */
-function ownedByPerson(owner: Int32Array, placeOf: Int32Array, ranks: Int32Array): Int32Array {
-  const owned = ascending(owner.length).filter((record) => owner[record] !== -1);
-  const rankOf = owner.map((identifier) => (identifier === -1 ? 0 : ranks[placeOf[identifier]!]!));
-  return sortByKey(owned, rankOf, ranks.length);
+/** The records that are somebody's, with the places of their people, in the order of the people's ids. */
+function ownedByPerson(
+  owner: Int32Array,
+  placeOf: Int32Array,
+  ranks: Int32Array,
+): { records: Int32Array; places: Int32Array } {
+  const placeAt = new Int32Array(ranks.length);
+  for (const [place, rank] of ranks.entries()) placeAt[rank] = place;
+  const rankOf = owner.map((identifier) => (identifier === -1 ? -1 : ranks[placeOf[identifier]!]!));
+  const owned = ascending(owner.length).filter((record) => rankOf[record] !== -1);
+  const records = sortByKey(owned, rankOf, ranks.length);
+  return { records, places: records.map((record) => placeAt[rankOf[record]!]!) };
 }
 
 /** 1 for each person of whom more than devices is known. */

@@ -65,7 +65,8 @@ export interface ComputeContext {
   published(relation: string): string | null;
   rules: IdentityRules;
   /**
-   * Opens a second session, in which outputs can be filled while `client` is at others; it need not see what `client` sees.
+   * Opens a second session, in which outputs can be filled while `client` is at others. It sees the inputs, and nothing of
+   * what `client` writes.
    * Missing where all has to happen in one transaction.
    */
   openSecond?: () => Promise<ClientBase>;

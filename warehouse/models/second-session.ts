@@ -1,6 +1,9 @@
 import type { ClientBase, Pool, PoolClient } from "pg";
 
-/** A further session of a step's computation, with a transaction of its own, opened where it is asked for. */
+/**
+ * A further session of a step's computation, opened where it is asked for, with a transaction of its own. Should it see
+ * an input otherwise than the first one, somebody has changed that during the build, which then is not published.
+ */
 export class SecondSession {
   readonly #pool: Pool;
   readonly #first: ClientBase;
@@ -41,6 +44,7 @@ export class SecondSession {
   async #begin(): Promise<PoolClient> {
     const client = await this.#pool.connect();
     try {
+      // Not the first one's snapshot: who lends it can no longer write rows frozen.
       await client.query("begin");
       await this.#prepare(client);
       // Two sessions sort at the same time already; each with helpers of its own, they would wait for one another.
