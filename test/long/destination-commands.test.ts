@@ -38,7 +38,7 @@ describe.runIf(IS_LONG)("destinations by command", () => {
   }, PATIENCE);
 
   test(
-    "a segment goes to a destination, who withdraws is taken out, and a vendor that has vanished is told by hand",
+    "a segment goes to a destination, who withdraws is taken out, and a vendor that has vanished is told by hand of withdrawals and erasures",
     async () => {
       for (const { email } of [CANARY, CONTROL])
         await run("consent", "give", "consent", "--email", email, "--purpose", "marketing", "--jurisdiction", "EU");
@@ -59,6 +59,13 @@ describe.runIf(IS_LONG)("destinations by command", () => {
       await appendFile(file, paper);
       const hand = await commands.miette(["segment", "hand-over", "buyers", "--to", "crm"], environment());
       expect([hand.code, hand.stderr]).toEqual([2, expect.stringMatching(/is told by hand/)]);
+      await run("consent", "withdraw", "consent", "--email", CANARY.email, "--purpose", "marketing");
+      const leaving = async () => await run("segment", "leaving", "crm");
+      await expect
+        .poll(leaving, { timeout: 60_000, interval: 2_000 })
+        .toMatchObject({ audiences: [{ audience: "buyers", people: [{ fields: { mail: [CANARY.email] } }] }] });
+      expect(await run("segment", "leaving", "crm", "--done")).toEqual({ destination: "crm", people: 1 });
+      expect(await leaving()).toMatchObject({ audiences: [] });
       const { requestId } = (await run("request", "erase", "--email", CANARY.email, "--yes")) as { requestId: string };
       const task = () => commands.miette(["request", "task", requestId, "crm", "--json"], environment());
       await expect.poll(async () => (await task()).code, { timeout: 120_000, interval: 2_000 }).toBe(0);
