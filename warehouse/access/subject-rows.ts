@@ -124,7 +124,12 @@ async function modelRelations(
         return [`${column} in (select token from erased_tokens)`];
       return [];
     });
-    if (direct.length > 0) whereOf.set(relation, `(${direct.join(" or ")})`);
+    // A working table may name nobody, and be told by the event or the order that it is about: their ids are the records'.
+    const about = columns
+      .filter(({ name, type }) => type === "uuid" && /(?:^|_)(?:event|order)_id$/.test(name))
+      .map(({ name }) => `t.${quoteName(name)} in ${MINE}`);
+    const conditions = direct.length > 0 ? direct : about;
+    if (conditions.length > 0) whereOf.set(relation, `(${conditions.join(" or ")})`);
   }
   // What points at a row of the person's, and has no person of its own, is the person's too.
   for (let before = -1; before !== whereOf.size;) {
