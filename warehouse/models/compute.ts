@@ -186,7 +186,7 @@ async function computeRows(
     }
   }
   const outputs = new Set(step.outputs.map((spec) => spec.name));
-  const published = await readShapes(client, ["core", "mart"]);
+  const published = await readShapes(client, ["core", "mart"], [...(step.node.remembers ?? [])]);
   try {
     return await step.node.compute({
       client,

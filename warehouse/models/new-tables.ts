@@ -19,11 +19,12 @@ export async function keyNewTables(
   step: Step,
   outputs: readonly RelationSpec[] = step.outputs,
 ): Promise<void> {
-  const published = await readShapes(client, ["core", "mart"]);
+  const concerned = outputs.flatMap((spec) => [spec.name, ...spec.foreignKeys.map((key) => key.references)]);
+  const published = await readShapes(client, ["core", "mart"], concerned);
   const isNew = (relation: string) => published.get(relation)?.kind !== "table";
   const specs = outputs.filter((spec) => spec.materialize !== "view" && isNew(spec.name));
   if (!specs.length) return;
-  const built = await readShapes(client, BUILD_SCHEMAS);
+  const built = await readShapes(client, BUILD_SCHEMAS, concerned.map(buildName));
   for (const spec of specs) {
     const table = buildName(spec.name);
     try {

@@ -12,14 +12,20 @@
 -- column day_of_week: 1 (Monday) to 7 (Sunday)
 -- column day_name: Monday to Sunday
 -- column is_weekend: whether it is a Saturday or Sunday
-with spans as (
-    select min(order_date) as first_date, max(order_date) as last_date from mart.fct_orders
+with moments as (
+    select min(ordered_at) as first_at, max(ordered_at) as last_at from core.orders
     union all
-    select min(event_date), max(event_date) from mart.fct_events
+    select min(occurred_at), max(occurred_at) from core.events
     union all
-    select min(review_date), max(review_date) from mart.fct_reviews
+    select min(reviewed_at), max(reviewed_at) from core.reviews
+),
+spans as (
+    select
+        (first_at at time zone (select ops.time_zone()))::date as first_date,
+        (last_at at time zone (select ops.time_zone()))::date as last_date
+    from moments
     union all
-    select min(spent_on), max(spent_on) from mart.fct_ad_spend
+    select min(spent_on), max(spent_on) from core.ad_spend
 ),
 years as (
     -- One mistyped year must not make a calendar of millennia.
