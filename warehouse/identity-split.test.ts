@@ -27,7 +27,8 @@ const day = fc.integer({ min: 1, max: 28 }).map((value) => `2026-03-${String(val
 const record = fc.record({
   stream: fc.constantFrom(...STREAMS, "orders", "events"),
   account: someone,
-  email: someone,
+  // No more than one person may have: of the others a merge by hand would make people of their own.
+  email: fc.option(fc.integer({ min: 0, max: 4 }), { freq: 3 }),
   device: someone,
   day,
   number: fc.integer({ min: 1, max: 5 }),
@@ -89,6 +90,7 @@ async function everything(): Promise<Record<string, string[]>> {
 
 test("who was merged by hand and split again is who they were, with every fact, whatever was merged and split in between", async () => {
   let round = 0;
+  let lastSequence = 0;
   await fc.assert(
     fc.asyncProperty(
       fc.array(record, { minLength: 10, maxLength: 30 }),
@@ -101,9 +103,15 @@ test("who was merged by hand and split again is who they were, with every fact, 
         const before = await everything();
         expect(before["mart.fct_orders"]?.length).toBe((await query("select from raw.shop__orders")).length);
 
+        // Of this round alone: two whom an earlier one has parted would stay apart, however they are connected, and hold too many e-mails together.
         const people = await query<{ id: string; anchor: string }>(
-          `select customer_id as id, anchor_token as anchor from core.people where anchor_token is not null order by person_seq desc limit 7`,
+          `select customer_id as id, anchor_token as anchor from core.people where person_seq > $1 order by person_seq desc limit 7`,
+          [lastSequence],
         );
+        const [{ last }] = (await query<{ last: number }>("select max(person_seq)::int as last from core.people")) as [
+          { last: number },
+        ];
+        lastSequence = last;
         const shuffled = people.map((person) => ({ person, at: order.next().value })).toSorted((a, b) => a.at - b.at);
         const links: [string, string][] = [];
         for (const [index, { person }] of shuffled.entries()) {

@@ -48,7 +48,7 @@ export async function findFamiliar(context: ChangeContext, contracts: readonly C
      join unnest($1::text[]) with ordinality as listed (kind, rank)
        on starts_with(token, kind || '_') and strpos(substr(token, length(kind) + 2), '_') = 0
      left join ${identifiers} as known using (token, kind)
-     window own as (partition by record_key order by rank, token collate "C")`,
+     window own as (partition by record_key order by rank, token collate "C" rows unbounded preceding)`,
     [kinds],
   );
   await client.query(`analyze ${CARRIED} (record_key, token, customer_id)`);
@@ -87,6 +87,7 @@ async function findFresh({ client, published, rules }: ChangeContext): Promise<v
   );
   if (!rowCount) return;
   await client.query(`analyze ${FRESH}`);
+  const identifiers = published(IDENTIFIERS.name);
   const limited = rules.identifiers.filter((rule) => rule.limit !== null);
   await client.query(
     `with other (token) as (
@@ -98,19 +99,21 @@ async function findFresh({ client, published, rules }: ChangeContext): Promise<v
        union all select other_token from ops.identity_decisions
        union all select anchor_token from ${published(MERGED_PEOPLE.name)}
      ),
-     fresh as (select distinct customer_id, kind, token from ${FRESH}),
+     fresh as (select customer_id, kind, count(distinct token) as come from ${FRESH} group by customer_id, kind),
+     -- Who holds few identifiers of all kinds together, as the index tells, holds few of one.
+     crowded as (
+       select customer_id, kind, come, most
+       from fresh join unnest($1::text[], $2::integer[]) as rule (kind, most) using (kind)
+       where come + (select count(*) from ${identifiers} as held where held.customer_id = fresh.customer_id) > most
+     ),
      restrained (customer_id) as (
        select customer_id from ${published(CONFLICTS.name)}
        union all select other_customer_id from ${published(CONFLICTS.name)}
        union all select customer_id from ${published(PEOPLE.name)}
          where is_anonymous and customer_id in (select customer_id from fresh where kind <> all ($3))
-       union all
-       select customer_id from (
-         select customer_id, kind, token from fresh
-         union all
-         select customer_id, kind, token from ${published(IDENTIFIERS.name)} where customer_id in (select customer_id from fresh)
-       ) as held join unnest($1::text[], $2::integer[]) as rule (kind, most) using (kind)
-       group by customer_id, kind, most having count(*) > most
+       union all select customer_id from crowded
+         where come + (select count(*) from ${identifiers} as held
+           where held.customer_id = crowded.customer_id and held.kind = crowded.kind) > most
      )
      delete from ${FAMILIAR} using ${FRESH} as fresh
      where fresh.record_key = ${FAMILIAR}.record_key and (fresh.token in (select token from other)

@@ -12,7 +12,8 @@ import { changesOf, isUnknown, type Run } from "./run.ts";
 export async function followNode(run: Run, step: NodeStep): Promise<boolean> {
   const { client, graph } = run;
   if (!step.node.computeChanges) return false;
-  await client.query("savepoint followed; set local role transformer");
+  // Of the tables of changes, which go at the end, it is enough to know how large they are and how many values they have.
+  await client.query("savepoint followed; set local role transformer; set local default_statistics_target = 10");
   for (const { name } of step.outputs) {
     await client.query(`drop table if exists ${quoteRelation(buildName(name))}, ${touchedName(name)} cascade`);
   }
@@ -38,7 +39,7 @@ export async function followNode(run: Run, step: NodeStep): Promise<boolean> {
     for (const { name } of step.outputs) {
       await client.query(`analyze ${quoteRelation(buildName(name))}; analyze ${touchedName(name)}`);
     }
-    await client.query("reset role");
+    await client.query("reset role; set local default_statistics_target to default");
     return true;
   } catch (error) {
     throw statementError(error, { file: step.file });
