@@ -4,6 +4,7 @@ import type { CanonicalRecords } from "../../identity/records.ts";
 import { findShared, UNKNOWN } from "../../identity/shared.ts";
 import type { ChangeContext } from "../models/relation.ts";
 import { readContracts, type ContractColumns } from "./contracts.ts";
+import { addFamiliar } from "./familiar.ts";
 import { readBlocked, readDecisions, readFormerPeople, readRecords } from "./read.ts";
 import { addOwnersOfChanges } from "./references.ts";
 import { HIDDEN, PEOPLE, RECORD_OWNERS } from "./tables.ts";
@@ -27,7 +28,7 @@ export async function resolveChanges(context: ChangeContext): Promise<Record<str
     ? await resolveIslands(context, contracts, touched)
     : await createTables(context);
   if (!counts) return null;
-  for (const [table, count] of Object.entries(await touched.addFamiliar())) counts[table]! += count;
+  for (const [table, count] of Object.entries(await addFamiliar(context))) counts[table]! += count;
   counts[RECORD_OWNERS.name]! += await addOwnersOfChanges(context, contracts, touched);
   counts[RECORD_OWNERS.name]! -= await touched.finish();
   return counts;
@@ -52,7 +53,7 @@ async function resolveIslands(
     // Who is on a record with an identifier that is hidden now and was not, or the other way round, is touched too.
     const flips = (i: number) => before[i]!.isPublished && before[i]!.isHidden !== Boolean(shared[i]! || blocked[i]!);
     if (await touched.addIdentifiers(tokensOf(records, flips))) continue;
-    const isAll = await touched.settle();
+    const isAll = await touched.settle(records, before);
 
     const within = isAll ? records : await readRecords(context, contracts, touched.records);
     const isBlocked = isAll ? blocked : await readBlocked(context, within);

@@ -121,3 +121,26 @@ async function findFresh({ client, published, rules }: ChangeContext): Promise<v
     [limited.map((rule) => rule.kind), limited.map((rule) => rule.limit), [...DEVICE_KINDS]],
   );
 }
+
+/** Gives the familiar records, and the identifiers that came with them, to the people whose they are; counts them. */
+export async function addFamiliar({ client, output }: ChangeContext): Promise<Record<string, number>> {
+  const add = async (table: { name: string }, rows: string) =>
+    (await client.query(`insert into ${output(table.name)} ${rows}`)).rowCount ?? 0;
+  const fresh = `from ${FRESH} as fresh join ${FAMILIAR} using (record_key, customer_id)`;
+  // In the order of the keys, so that whoever writes them to an index goes through it once.
+  return {
+    [RECORD_OWNERS.name]: await add(
+      RECORD_OWNERS,
+      `select record_key, customer_id from ${FAMILIAR} order by record_key`,
+    ),
+    [IDENTIFIERS.name]: await add(
+      IDENTIFIERS,
+      `select distinct token, kind, customer_id, false, false ${fresh} order by token`,
+    ),
+    [MERGES.name]: await add(
+      MERGES,
+      `select distinct on (stronger_token, token) stronger_token, token, record_key, customer_id ${fresh}
+       order by stronger_token, token, record_key`,
+    ),
+  };
+}

@@ -187,44 +187,27 @@ export class Touched {
     return states;
   }
 
-  /** Leaves out loaded records of people whose island is not touched; the others are the touched ones. Tells whether those are all. */
-  async settle(): Promise<boolean> {
+  /**
+   * Leaves out loaded records of people whose island is not touched; the others are the touched ones. Tells whether those
+   * are all.
+   * @param before what is published of the identifiers of the records
+   */
+  async settle(records: CanonicalRecords, before: readonly PublishedState[]): Promise<boolean> {
     if (!this.#hasFurther) return true;
     const { client } = this.#context;
+    // Whose all are hidden or new is nobody's yet, or has its owner from the order it refers to.
     const { rowCount } = await client.query(
-      `with ownerless as (
-         delete from ${this.#further} as further
-         where not exists (select from ${this.#published(RECORD_OWNERS.name)} as owner where owner.record_key = further.record_key)
-         returning record_key
+      `with own as (
+         delete from ${this.#further} where record_key = any ($1::uuid[]) returning record_key
+       ),
+       come as (
+         insert into ${this.owned} select record_key, customer_id from ${this.#published(RECORD_OWNERS.name)} join own using (record_key)
        )
-       insert into ${this.records} select record_key from ownerless`,
+       insert into ${this.records} select record_key from own`,
+      [withoutVisible(records, before)],
     );
     if (rowCount) await client.query(`analyze ${this.records}`);
     return !(await client.query(`select from ${this.#further} limit 1`)).rowCount;
-  }
-
-  /** Gives the familiar records, and the identifiers that came with them, to the people whose they are; counts them. */
-  async addFamiliar(): Promise<Record<string, number>> {
-    const { client, output } = this.#context;
-    const add = async (table: { name: string }, rows: string) =>
-      (await client.query(`insert into ${output(table.name)} ${rows}`)).rowCount ?? 0;
-    const fresh = `from ${FRESH} as fresh join ${FAMILIAR} using (record_key, customer_id)`;
-    // In the order of the keys, so that whoever writes them to an index goes through it once.
-    return {
-      [RECORD_OWNERS.name]: await add(
-        RECORD_OWNERS,
-        `select record_key, customer_id from ${FAMILIAR} order by record_key`,
-      ),
-      [IDENTIFIERS.name]: await add(
-        IDENTIFIERS,
-        `select distinct token, kind, customer_id, false, false ${fresh} order by token`,
-      ),
-      [MERGES.name]: await add(
-        MERGES,
-        `select distinct on (stronger_token, token) stronger_token, token, record_key, customer_id ${fresh}
-         order by stronger_token, token, record_key`,
-      ),
-    };
   }
 
   /** Names the published rows that may be others now, and leaves out owners who are still the same. Tells how many those are. */
@@ -266,4 +249,18 @@ export class Touched {
     if (!name) throw new Error(`${relation} was never published`);
     return name;
   }
+}
+
+/** Keys of records that carry no identifier which was published and neither shared nor blocked. */
+function withoutVisible(
+  { offsets, identifiers, recordKey }: CanonicalRecords,
+  before: readonly PublishedState[],
+): string[] {
+  const isVisible = (identifier: number) => before[identifier]!.isPublished && !before[identifier]!.isHidden;
+  const keys: string[] = [];
+  for (let record = 0; record + 1 < offsets.length; record++) {
+    if (!identifiers.subarray(offsets[record], offsets[record + 1]).some(isVisible))
+      keys.push(recordKey(record).toString("hex"));
+  }
+  return keys;
 }
