@@ -123,9 +123,13 @@ export async function computeStep(
   const finish = async (session: ClientBase, specs: readonly RelationSpec[]) => {
     for (const spec of specs) rest.delete(spec);
     for (const spec of specs) await finishTable(session, build, step, spec);
-    // An incremental build, which reads all as published, computes nothing new.
-    if (build.relations.has(step.outputs[0]!.name)) await keyNewTables(session, graph, step, specs);
-    const tables = specs.map((spec) => quoteRelation(buildName(spec.name)));
+    // An incremental build, which reads all as published, computes nothing new and asks its tables for their keys alone.
+    const isRead = build.relations.has(step.outputs[0]!.name);
+    if (isRead) await keyNewTables(session, graph, step, specs);
+    const tables = specs.map((spec) => {
+      const key = isRead ? "" : ` (${spec.key.map((name) => quoteName(name)).join(", ")})`;
+      return `${quoteRelation(buildName(spec.name))}${key}`;
+    });
     if (tables.length) await session.query(`analyze ${tables.join(", ")}`);
   };
   const rows = await computeRows(client, graph, build, step, second && { open: second.open, finish });

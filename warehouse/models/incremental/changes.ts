@@ -9,6 +9,8 @@ export interface Changes {
   /** A temporary table of the rows `old` and `new`; quoted, ready for SQL. */
   table: string;
   counts: RowChanges;
+  /** What {@link changedValues} has told of them. */
+  told: Map<string, Values>;
 }
 
 /** Values of some columns, column by column, as text; `count` of each. */
@@ -36,6 +38,18 @@ export async function createChanges(client: ClientBase, relation: string, number
  * @param read names of the columns that it reads; null: any
  */
 export async function changedValues(
+  client: ClientBase,
+  changes: Changes,
+  follow: Follow,
+  read: readonly string[] | null,
+): Promise<Values> {
+  const asked = JSON.stringify([follow.from, read]);
+  const values = changes.told.get(asked) ?? (await readValues(client, changes, follow, read));
+  changes.told.set(asked, values);
+  return values;
+}
+
+async function readValues(
   client: ClientBase,
   changes: Changes,
   follow: Follow,

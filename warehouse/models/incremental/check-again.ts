@@ -29,7 +29,7 @@ export async function runChecksAgain(run: Run, versions: ReadonlyMap<string, num
       work.push(check);
       // What broke it before is counted again, changed or not.
       const groups =
-        isKnown && before.rows === 0 && check.follows.length ? await findTouched(run, check, [], Infinity) : null;
+        isKnown && before.rows === 0 && check.follows.length ? await findTouched(run, check, [], Infinity, null) : null;
       if (!groups) continue;
       const parameters = new Parameters();
       const selects = selectTouched(run, check, groups, typeIn(run, check), parameters);

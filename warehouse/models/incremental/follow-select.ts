@@ -11,6 +11,7 @@ import { changedValues, isTouched, joinValues, type Values } from "./changes.ts"
 import { groupByKey, type Group } from "./by-key.ts";
 import { Parameters } from "./condition.ts";
 import { namesRead } from "./read-columns.ts";
+import { ofOwnRows, type FollowingModel } from "./of-own-rows.ts";
 import { isPlainJoin, restrict } from "./restrict.ts";
 import { changesOf, type Run } from "./run.ts";
 
@@ -31,12 +32,14 @@ export interface Follower {
  * none where nothing has changed that it reads.
  * @param required columns of the result that are never null
  * @param rows how many rows the result has
+ * @param model null for a check, which has no rows of its own
  */
 export async function findTouched(
   run: Run,
   { statement, readings, follows }: Follower,
   required: readonly string[],
   rows: number,
+  model: FollowingModel | null,
 ): Promise<Group[] | null> {
   const names = namesRead(statement);
   const groups = new Map<string, Omit<Group, "values"> & { lists: Values[] }>();
@@ -57,8 +60,14 @@ export async function findTouched(
       groups.set(key, { ...group, relations: [...group.relations, relation], lists: [...group.lists, values] });
     }
   }
-  const found = [...groups.values()].map(({ lists, ...group }) => ({ ...group, values: joinValues(lists) }));
-  if (found.some(({ values }) => values.count > Math.max(FEW, rows * MOST))) return null;
+  const most = Math.max(FEW, rows * MOST);
+  const found: Group[] = [];
+  for (const { lists, ...rest } of groups.values()) {
+    const group = { ...rest, values: joinValues(lists) };
+    const own = group.values.count > most && model ? await ofOwnRows(run, model, group) : group;
+    if (!own || own.values.count > most) return null;
+    if (own.values.count) found.push(own);
+  }
   return found.length > 1 && !isPlainJoin(statement.select) ? null : found;
 }
 

@@ -90,6 +90,7 @@ async function takeStep(run: Run, step: Step): Promise<ComputedModel["how"]> {
           { ...step.model, follows: spec.follows },
           [...spec.key, ...spec.notNull],
           state.rowCount ?? 0,
+          step.model,
         );
         if (groups && !groups.length) return "unchanged";
         const replaced = groups && (await followModel(run, step, groups));

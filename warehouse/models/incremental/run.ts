@@ -25,7 +25,7 @@ export interface Run {
 export async function openChanges(run: Run, relation: string): Promise<string> {
   const table = await createChanges(run.client, relation, run.changes.size);
   await run.client.query(`grant select on ${table} to transformer`);
-  run.changes.set(relation, { table, counts: { inserted: 0, updated: 0, deleted: 0 } });
+  run.changes.set(relation, { table, counts: { inserted: 0, updated: 0, deleted: 0 }, told: new Map() });
   return table;
 }
 
