@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
@@ -41,7 +41,9 @@ try {
 
 async function measure(names: string[], options: Options): Promise<void> {
   const picked = pickRows(names);
-  const folder = await mkdtemp(join(resolve(options.folder ?? tmpdir()), "miette-bench-"));
+  const parent = resolve(options.folder ?? tmpdir());
+  await mkdir(parent, { recursive: true });
+  const folder = await mkdtemp(join(parent, "miette-bench-"));
   // As root, Postgres runs as another account, which has to enter it.
   await chmod(folder, 0o755);
   const bench = await Bench.open({
