@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import type pg from "pg";
-import { UserError } from "../domain/errors.ts";
+import { CodedError, UserError } from "../domain/errors.ts";
 import { KeyRing } from "../privacy/keys.ts";
 import type { StreamReport } from "../domain/runs.ts";
 import type { Stream, StreamSchema } from "../domain/streams.ts";
@@ -115,6 +115,16 @@ export async function syncPages(
     }
   }
   await landIncoming(pool, vault, sync, read());
-  const [report] = await finishSync(pool, sync);
+  const [report] = await finishUndisturbed(pool, sync);
   return report as StreamReport;
+}
+
+/** An erasure that begins as a sync ends lets the activity fail once, and Temporal makes it again. */
+async function finishUndisturbed(pool: pg.Pool, sync: Sync): Promise<StreamReport[]> {
+  try {
+    return await finishSync(pool, sync);
+  } catch (error) {
+    if (!(error instanceof CodedError) || error.code !== "epoch_conflict") throw error;
+    return await finishSync(pool, sync);
+  }
 }
