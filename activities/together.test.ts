@@ -37,3 +37,15 @@ test("what was done before it was asked for is done anew, and a failure is nobod
   expect(broken.status).toBe("rejected");
   expect(fine).toEqual({ status: "fulfilled", value: 2 });
 });
+
+test("a thousand who ask one after the other find done what was done with them in it", async () => {
+  let rounds = 0;
+  const ids = Array.from({ length: 1000 }, (_, number) => `${number}`);
+  const together = new Together<number>(async () => {
+    rounds += 1;
+    return new Map(ids.map((id) => [id, rounds]));
+  });
+  for (const id of ids) expect(await together.of(id, 0)).toBe(1);
+  // What was taken once is not handed out again.
+  expect(await together.of("0", 0)).toBe(2);
+});

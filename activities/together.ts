@@ -15,7 +15,7 @@ export class Together<T> {
     this.#work = work;
   }
 
-  /** @param since a result of work that began before this moment, in milliseconds, is too old */
+  /** @param since a result of work that began before this moment, in milliseconds, is too old; 0: one that is kept will do */
   async of(id: string, since: number): Promise<T> {
     const mine = this.#last.then(() => this.#doneOrDo(id, since));
     this.#last = mine.catch(() => undefined);
@@ -26,7 +26,7 @@ export class Together<T> {
     const startedAt = Date.now();
     const known = this.#done.get(id);
     this.#done.delete(id);
-    if (known && known.startedAt >= since) return known.result;
+    if (known && known.startedAt >= Math.max(since, startedAt - KEPT_MS)) return known.result;
     for (const [other, done] of this.#done) if (startedAt - done.startedAt > KEPT_MS) this.#done.delete(other);
     const results = await this.#work(id);
     for (const [other, result] of results) if (other !== id) this.#done.set(other, { result, startedAt });
