@@ -57,8 +57,9 @@ export async function resolveScope(
       for (const { token } of held) tokens.add(token);
     }
     const { rows } = await client.query<{ token: string }>(
-      `select token from vault.identifiers where folded_token = any($2)
-         or folded_token in (select folded_token from vault.identifiers where token = any($1) and folded_token is not null)`,
+      // One array, not two conditions: with an "or" all identifiers were read for each person, 60 ms of 250,000.
+      `select token from vault.identifiers where folded_token = any($2::text[] || array(
+         select folded_token from vault.identifiers where token = any($1) and folded_token is not null))`,
       [[...tokens], mailboxes],
     );
     const spellings = rows.map(({ token }) => token).filter((token) => !tokens.has(token));
