@@ -12,17 +12,18 @@ import type { Step } from "./steps.ts";
 /**
  * A table that is not published yet gets its keys and indexes here, while other models are computed beside it, and is
  * then moved to where it is published. Its foreign keys too, where the table that they point at is computed and new.
+ * @param outputs tables among the step's outputs
  */
 export async function keyNewTables(
   client: ClientBase,
   graph: Graph,
   step: Step,
-  outputs: readonly RelationSpec[] = step.outputs,
+  outputs: readonly RelationSpec[],
 ): Promise<void> {
   const concerned = outputs.flatMap((spec) => [spec.name, ...spec.foreignKeys.map((key) => key.references)]);
   const published = await readShapes(client, ["core", "mart"], concerned);
   const isNew = (relation: string) => published.get(relation)?.kind !== "table";
-  const specs = outputs.filter((spec) => spec.materialize !== "view" && isNew(spec.name));
+  const specs = outputs.filter((spec) => isNew(spec.name));
   if (!specs.length) return;
   const built = await readShapes(client, BUILD_SCHEMAS, concerned.map(buildName));
   for (const spec of specs) {
