@@ -272,6 +272,9 @@ test("who withdraws from a destination that the project no longer has is a perso
   expect(await alert()).toEqual([{ state: "error", code: "manual" }]);
   await expect(finishLeaving(pipeline.pool, "crm", "os:anna")).rejects.toThrow(/nobody is noted/);
   expect(await shown()).toEqual([["buyers", ["c107@crowd.test", email]]]);
+  await expect(openLeaving(pipeline.pool, pipeline.vault, "crn", "os:anna")).rejects.toThrow(
+    "nothing was ever handed over to crn, so nobody has to leave it; something was to crm",
+  );
   const [leaving] = await openLeaving(pipeline.pool, pipeline.vault, "crm", "os:anna");
   expect(leaving!.people.map(({ id }) => crm.audience.has(id))).toEqual([true, true]);
   await say(pipeline, other, { isGiven: false });

@@ -23,7 +23,10 @@ const LEFT = `
   ) as last
   where operation = 'remove' and state = 'unknown' and outcome in ('manual', 'unsupported')`;
 
-/** Whom a destination has to be asked to take out of its audiences, for the memory of who asks it. The audit knows that it was looked at. */
+/**
+ * Whom a destination has to be asked to take out of its audiences, for the memory of who asks it. The audit knows that it
+ * was looked at. @throws UserError where nothing was ever handed over to a destination of that name
+ */
 export async function openLeaving(pool: pg.Pool, vault: Vault, destination: string, actor: string): Promise<Leaving[]> {
   return await inTransaction(pool, async (client) => {
     const { rows } = await client.query<{ audience: string; customers: string[] }>(
@@ -31,7 +34,10 @@ export async function openLeaving(pool: pg.Pool, vault: Vault, destination: stri
        group by audience order by audience`,
       [destination],
     );
-    if (rows.length === 0) return [];
+    if (rows.length === 0) {
+      await confirmHanded(client, destination);
+      return [];
+    }
     const handed = await readHanded(client, vault, [...new Set(rows.flatMap(({ customers }) => customers))]);
     const known = handed.get(destination);
     const detail = {
@@ -43,6 +49,18 @@ export async function openLeaving(pool: pg.Pool, vault: Vault, destination: stri
       audience,
       people: customers.map((id) => known?.get(vault.naming.pseudonym(destination, id))).filter((person) => !!person),
     }));
+  });
+}
+
+async function confirmHanded(client: pg.ClientBase, destination: string): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    "select distinct destination as name from privacy.deliveries where operation = 'deliver' order by name",
+  );
+  const names = rows.map(({ name }) => name);
+  if (names.includes(destination)) return;
+  const others = names.length > 0 ? `; something was to ${names.join(", ")}` : "";
+  throw new UserError(`nothing was ever handed over to ${destination}, so nobody has to leave it${others}`, {
+    key: "destination",
   });
 }
 
