@@ -3,16 +3,14 @@ import { ApplicationFailure, CancelledFailure } from "@temporalio/common";
 import type { Logger } from "pino";
 import { ConnectorError, Throttled, Unauthorized, Unavailable, InvalidConfig } from "../connectors/errors.ts";
 import { CodedError, UserError, type ErrorCode } from "../domain/errors.ts";
+import { isAway } from "../warehouse/away.ts";
 
-/** SQLSTATE classes that mean the server is away or busy, not that the statement is wrong. */
-const PASSING = /^(?:08|53|57|40|55P03|25P03)/;
-/** Of these, what a person can mend. */
+/** Why a server is away that a person can mend. */
 const FULL = new Map([
   ["53100", "the warehouse's disk is full"],
   ["53200", "the warehouse has no memory left"],
   ["53300", "the warehouse takes no more connections"],
 ]);
-const PASSING_SOCKET = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN"]);
 
 /**
  * What a workflow's history may hold of an error: a code, a sentence without values, and whether to try again. Postgres
@@ -52,11 +50,7 @@ function connectorCode(error: ConnectorError): ErrorCode {
 
 function classify(error: unknown): { code: ErrorCode; sentence: string; retryable: boolean } {
   const state = sqlstate(error);
-  const isAway =
-    (state !== null && (PASSING.test(state) || PASSING_SOCKET.has(state))) ||
-    (error instanceof Error &&
-      /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered)/.test(error.message));
-  if (isAway)
+  if (isAway(error))
     return {
       code: "warehouse_unavailable",
       sentence: FULL.get(state ?? "") ?? "the warehouse can't be reached or ended the connection",

@@ -13,6 +13,7 @@ import type {
   SyncUnit,
   SyncUnitInput,
 } from "../domain/runs.ts";
+import { awaitWorkflow } from "./await-workflow.ts";
 import { challengeActivities } from "./challenges.ts";
 import { controllerActivities } from "./controller.ts";
 import type { Dependencies, SharedDependencies } from "./dependencies.ts";
@@ -55,9 +56,8 @@ export function createActivities({ pools, ...shared }: SharedDependencies) {
       health.lookAtClock(publisher, input),
     raiseAlert: (input: Alert): Promise<void> => health.raiseAlert(publisher, input),
     deliver: (input: Delivery): Promise<void> => health.deliver(publisher, input),
-    /** Waits for a workflow that somebody else started, and gives its result. */
     awaitWorkflow: (input: { workflowId: string }): Promise<unknown> =>
-      Context.current().client.workflow.getHandle(input.workflowId).result(),
+      awaitWorkflow(Context.current().client, input.workflowId),
     acceptField: (input: AcceptFieldInput): Promise<AcceptedField> => acceptField(loader, input),
     reprocessStream: (input: { source: string; stream: string; actor: string }): Promise<ReprocessReport> =>
       reprocessStream(loader, input),

@@ -61,9 +61,9 @@ export async function createCommandLine(): Promise<CommandLine> {
     return { code, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
   };
 
-  const warehouseUrl = async (): Promise<string> => {
-    const { owner } = JSON.parse(await readFile(join(home, "passwords.json"), "utf8")) as { owner: string };
-    return `postgres://miette:${owner}@127.0.0.1:${postgresPort}/miette`;
+  const urlOf = async (login: "miette" | "worker"): Promise<string> => {
+    const passwords = JSON.parse(await readFile(join(home, "passwords.json"), "utf8")) as Record<string, string>;
+    return `postgres://${login}:${passwords[login === "miette" ? "owner" : login]}@127.0.0.1:${postgresPort}/miette`;
   };
   const temporalAddress = `127.0.0.1:${temporalPort}`;
 
@@ -71,10 +71,10 @@ export async function createCommandLine(): Promise<CommandLine> {
     project,
     home,
     miette,
-    warehouseUrl,
+    warehouseUrl: () => urlOf("miette"),
     temporalAddress,
     async startWorker(environment = {}) {
-      const servers = { DATABASE_URL: await warehouseUrl(), TEMPORAL_ADDRESS: temporalAddress };
+      const servers = { DATABASE_URL: await urlOf("worker"), TEMPORAL_ADDRESS: temporalAddress };
       const child = spawn(process.execPath, ["--import", "tsx", "worker.ts"], {
         cwd: PACKAGE_DIRECTORY,
         env: { ...inherited, ...own, ...servers, ...environment },

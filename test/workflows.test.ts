@@ -6,7 +6,9 @@ import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { WorkflowFailedError } from "@temporalio/client";
 import { Worker } from "@temporalio/worker";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { awaitWorkflow } from "../activities/await-workflow.ts";
 import { applySchedules } from "../cli/schedules.ts";
+import { syncWorkflowId } from "../domain/ids.ts";
 import type { Project } from "../domain/project.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
 import { payloadsIn } from "./plaintext.ts";
@@ -96,6 +98,25 @@ test("histories are sealed; opened, they hold ids, names and counts and no value
     replayed += 1;
   }
   expect(replayed).toBeGreaterThanOrEqual(3);
+});
+
+test("a run that waits for a sync which somebody else started fails with that sync's reason, and does not wait again", async () => {
+  await expect(awaitWorkflow(pipeline.client, syncWorkflowId("absent"))).rejects.toMatchObject({
+    type: "source_rejected",
+    nonRetryable: true,
+    message: expect.stringContaining("absent.csv") as string,
+  });
+  const hanging = await pipeline.client.workflow.start("syncSource", {
+    workflowId: "sync:nobody",
+    taskQueue: "nobody",
+    args: [{ source: "people", full: false }],
+  });
+  await hanging.terminate("by hand");
+  await expect(awaitWorkflow(pipeline.client, "sync:nobody")).rejects.toMatchObject({
+    type: "internal",
+    nonRetryable: true,
+    message: "sync:nobody, which had begun before, was ended: by hand",
+  });
 });
 
 test("neither the message nor the stack of a failure is readable in a history", async () => {

@@ -1,4 +1,5 @@
 import pg from "pg";
+import { connectPatiently } from "./connect.ts";
 import { quoteName } from "./database.ts";
 import { migrate } from "./migrate.ts";
 
@@ -21,8 +22,7 @@ export type WarehouseUrls = Record<keyof RolePasswords, string>;
  * @param superuserUrl any database of the cluster
  */
 export async function createWarehouse(superuserUrl: string, passwords: RolePasswords): Promise<WarehouseUrls> {
-  const admin = new pg.Client({ connectionString: superuserUrl });
-  await admin.connect();
+  const admin = await connectPatiently(superuserUrl);
   try {
     // Two commands that start at once would alter the same rows of the catalogue. The lock ends with the connection.
     await admin.query("select pg_advisory_lock(5131712)");

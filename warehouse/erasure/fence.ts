@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import { CodedError, UserError } from "../../domain/errors.ts";
+import { endSessions } from "../end-sessions.ts";
 
 /** What a session that is ended was doing is tried again under the new epoch. */
 const PATIENCE_MS = 5 * 60_000;
@@ -51,18 +52,6 @@ export async function awaitOlder(pool: pg.Pool, xid: string, patience = PATIENCE
       );
     }
     await sleep(LOOK_EVERY_MS);
-  }
-}
-
-/** A login may end its own sessions, and a role that it has become may not. */
-async function endSessions(pool: pg.Pool, pids: number[]): Promise<void> {
-  const client = await pool.connect();
-  try {
-    await client.query("set role none");
-    for (const pid of pids) await client.query("select pg_terminate_backend($1, 5000)", [pid]);
-  } finally {
-    // Not given back: it is another role now.
-    client.release(true);
   }
 }
 

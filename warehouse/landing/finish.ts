@@ -1,10 +1,11 @@
 import type pg from "pg";
 import type { StreamReport } from "../../domain/runs.ts";
 import { columnName } from "../../domain/columns.ts";
-import { inTransaction, quoteName } from "../database.ts";
+import { quoteName } from "../database.ts";
 import { lockEpoch, readEpoch } from "../epoch.ts";
 import { CodedError } from "../../domain/errors.ts";
 import { recordChange } from "../relation-state.ts";
+import { inAttempt } from "./attempt.ts";
 import type { StreamPlan } from "./plan.ts";
 import { NO_COUNTS } from "./counts.ts";
 import type { Sync } from "./sync.ts";
@@ -18,7 +19,7 @@ export async function finishSync(pool: pg.Pool, sync: Sync): Promise<StreamRepor
   for (const plan of sync.plans.values()) {
     const stream = plan.stream.name;
     const counts = sync.counts.get(stream) ?? NO_COUNTS;
-    const { deleted, notice } = await inTransaction(pool, async (client) => {
+    const { deleted, notice } = await inAttempt(pool, sync, async (client) => {
       const epoch = await readEpoch(client);
       const { rows } = await client.query(
         "select status from ops.syncs where sync_id = $1 and source = $2 and stream = $3 for update",

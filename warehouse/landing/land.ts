@@ -1,9 +1,9 @@
 import type pg from "pg";
 import { CodedError } from "../../domain/errors.ts";
-import { inTransaction } from "../database.ts";
 import { lockEpoch, readEpoch } from "../epoch.ts";
 import type { Vault } from "../vault.ts";
 import { tokeniseAhead } from "./ahead.ts";
+import { inAttempt } from "./attempt.ts";
 import { addCounts, NO_COUNTS } from "./counts.ts";
 import { moveCursor } from "./cursor.ts";
 import { landStream, type Landed } from "./land-stream.ts";
@@ -62,7 +62,7 @@ export async function landPage(pool: pg.Pool, vault: Vault, sync: Sync, page: Pr
   const rejected = page.streams.flatMap((each) => each.rejected);
   const excess = page.streams.find((each) => hasTooManyRejects(sync, each));
   if (excess) {
-    await inTransaction(pool, async (client) => {
+    await inAttempt(pool, sync, async (client) => {
       const epoch = await readEpoch(client);
       await quarantine(client, vault, quarantineKey, rejected, await readSuppressions(client, vault, epoch));
       if ((await lockEpoch(client)) !== epoch) throw epochMoved();
@@ -76,7 +76,7 @@ export async function landPage(pool: pg.Pool, vault: Vault, sync: Sync, page: Pr
   }
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const landed = await inTransaction(pool, async (client) => {
+      const landed = await inAttempt(pool, sync, async (client) => {
         const epoch = await readEpoch(client);
         const suppressions = await readSuppressions(client, vault, epoch);
         const results: Landed[] = [];

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { StreamSchema } from "../../domain/streams.ts";
 import { createTestDatabase, type TestDatabase } from "../../test/database.ts";
@@ -65,6 +66,31 @@ test("two attempts at one sync can't both go on: the one that was overtaken stop
   await expect(landIncoming(database.pool, vault, second, page(1))).rejects.toMatchObject({ code: "cursor_conflict" });
   await landIncoming(database.pool, vault, first, page(2));
   expect(first.counts.get(stream.name)).toMatchObject({ pages: 2, inserted: 2 });
+});
+
+test("an attempt that hangs in the middle of a page is ended by the next one, which would wait for its locks", async () => {
+  const stream = testStream(PRODUCTS);
+  const [plan, id] = [testPlan(stream), randomUUID()];
+  const page = () => onePage({ records: { [stream.name]: [{ id: 1, name: "x", rank: 1 }] }, cursor: 1 });
+  const hanging = await begin(plan, id);
+  const held = await database.pool.connect();
+  let first: Promise<void> | undefined;
+  try {
+    await held.query("begin");
+    await held.query("lock table privacy.epoch in exclusive mode");
+    first = landIncoming(database.pool, vault, hanging, page());
+    first.catch(() => undefined);
+    const waits = "select from pg_locks where relation = 'privacy.epoch'::regclass and not granted";
+    await expect.poll(async () => (await held.query(waits)).rowCount).toBe(1);
+    const next = await Promise.race([begin(plan, id), sleep(10_000)]);
+    expect(next, "the next attempt has begun").toBeDefined();
+    await expect(first).rejects.toThrow(/terminat/);
+    await held.query("rollback");
+    await landIncoming(database.pool, vault, next!, page());
+    expect(next!.counts.get(stream.name)).toMatchObject({ pages: 1, inserted: 1 });
+  } finally {
+    held.release(true);
+  }
 });
 
 test("a page that was tokenised while an erasure began is decided anew", async () => {

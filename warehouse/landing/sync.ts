@@ -3,9 +3,10 @@ import type { StreamCounts, SyncUnitInput } from "../../domain/runs.ts";
 import type { Json } from "../../domain/streams.ts";
 import { CodedError } from "../../domain/errors.ts";
 import { loadRemains } from "../../privacy/remains.ts";
-import { inTransaction, quoteName } from "../database.ts";
+import { quoteName } from "../database.ts";
 import type { TableRules } from "../retention/rules.ts";
 import type { Vault } from "../vault.ts";
+import { endFormerAttempts, inAttempt } from "./attempt.ts";
 import { readCounts, readShareCounts } from "./counts.ts";
 import { cursorNameOf, openCursor } from "./cursor.ts";
 import type { StreamPlan } from "./plan.ts";
@@ -65,13 +66,15 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
   const base = request.cursorScope === "stream" ? first.stream.name : "";
   const { share } = request;
   const cursorName = cursorNameOf(base, request);
+  const unit = { id: request.id, source: request.source, cursorName };
+  await endFormerAttempts(pool, unit);
   const key = await vault.purposeKey(pool, "cursor");
   await loadRemains(request.plans.flatMap(({ fields }) => fields.map(({ schema }) => schema)));
   const reload = new Map<string, number>();
   for (const plan of request.plans) {
-    reload.set(plan.stream.name, await inTransaction(pool, (client) => followSchema(client, plan)));
+    reload.set(plan.stream.name, await inAttempt(pool, unit, (client) => followSchema(client, plan)));
   }
-  return await inTransaction(pool, async (client) => {
+  return await inAttempt(pool, unit, async (client) => {
     const counts = new Map<string, StreamCounts>();
     let hasLanded = false;
     for (const plan of request.plans) {

@@ -1,5 +1,6 @@
 import pg from "pg";
 import { CodedError, UserError, type Place } from "../../domain/errors.ts";
+import { isAway } from "../away.ts";
 
 /** Where a statement comes from: a file, and how many lines the runner wrote before the file's first. */
 export interface Origin {
@@ -39,7 +40,7 @@ const MEANINGS: Record<string, string> = {
  */
 export function statementError(error: unknown, origin: Origin): unknown {
   if (!(error instanceof pg.DatabaseError) || !error.code) {
-    return isConnectionLoss(error)
+    return isAway(error)
       ? new CodedError("warehouse_unavailable", `${origin.file}: the connection to the warehouse was lost.`, {
           retryable: true,
         })
@@ -80,12 +81,4 @@ function lineOf(error: pg.DatabaseError, { sql, linesBefore = 0 }: Origin): numb
     .join("");
   const line = before.split("\n").length - linesBefore;
   return line > 0 ? line : null;
-}
-
-function isConnectionLoss(error: unknown): boolean {
-  const { code, message = "" } = error as NodeJS.ErrnoException;
-  return (
-    /^(ECONN|EPIPE|ETIMEDOUT)/.test(code ?? "") ||
-    /^Connection terminated|timeout exceeded when trying to connect/.test(message)
-  );
 }
