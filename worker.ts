@@ -6,7 +6,9 @@ import { NativeConnection, Runtime, Worker } from "@temporalio/worker";
 import { pino } from "pino";
 import { loggedActivities } from "./activities/activity-log.ts";
 import { boundedAttempts } from "./activities/attempts.ts";
+import { graphOf } from "./activities/build.ts";
 import { keepCrashesQuiet } from "./activities/crashes.ts";
+import type { SharedDependencies } from "./activities/dependencies.ts";
 import { errorsAsCodes } from "./activities/errors-as-codes.ts";
 import { createActivities } from "./activities/index.ts";
 import { declareField, loadProject, loadSettings, loadSqlTree } from "./config.ts";
@@ -51,6 +53,19 @@ const loadThisProject = () => loadProject(settings.projectDirectory, { connector
 const pools = openPools(settings.databaseUrl);
 const keys = keyRingOf(settings);
 const vault = await Vault.open(pools.loader, keys);
+const dependencies: SharedDependencies = {
+  pools,
+  vault,
+  keys,
+  sources,
+  destinations,
+  log,
+  // Embedded servers and their worker log into the home; elsewhere logs go where the platform sends them.
+  logFolder: existsSync(join(settings.home, "logs")) ? join(settings.home, "logs") : null,
+  loadSql: () => loadSqlTree(fileURLToPath(new URL("./sql/", import.meta.url)), settings.projectDirectory),
+  declareField,
+  loadProject: loadThisProject,
+};
 const connection = await connectTemporal(settings.temporalAddress, settings.temporalSecurity, (options) =>
   NativeConnection.connect(options),
 );
@@ -77,19 +92,7 @@ const worker = await Worker.create({
           defaultVersioningBehavior: "PINNED",
         },
       }),
-  activities: createActivities({
-    pools,
-    vault,
-    keys,
-    sources,
-    destinations,
-    log,
-    // Embedded servers and their worker log into the home; elsewhere logs go where the platform sends them.
-    logFolder: existsSync(join(settings.home, "logs")) ? join(settings.home, "logs") : null,
-    loadSql: () => loadSqlTree(fileURLToPath(new URL("./sql/", import.meta.url)), settings.projectDirectory),
-    declareField,
-    loadProject: loadThisProject,
-  }),
+  activities: createActivities(dependencies),
   maxConcurrentActivityTaskExecutions: 8,
   shutdownGraceTime: "10s",
   shutdownForceTime: "20s",
@@ -108,7 +111,10 @@ const logLeaks = logWarning(await findLogLeaks(pools.loader));
 if (logLeaks !== null) log.warn(logLeaks);
 log.info("worker ready");
 process.send?.("ready");
-await worker.run();
+const running = worker.run();
+// The first build need not wait for the models to be read. A project whose models are wrong is told by whoever builds.
+void graphOf({ ...dependencies, pool: pools.publisher }).catch(() => undefined);
+await running;
 measuring?.stop();
 await tracing?.stop();
 await connection.close();

@@ -14,6 +14,7 @@ export const row: Row = {
     const { rows, runs } = bench.options;
     const warehouse = await bench.openWarehouse(await bench.dataset("csv", rows));
     await warehouse.run("erasure-first");
+    await warehouse.settle();
     const people = customersOf(rows);
     const size = `of ${rows.toLocaleString("en-US")} events, from request to verified receipt`;
     const one = emptyFigure(`one person ${size}`, null);

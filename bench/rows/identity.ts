@@ -19,6 +19,7 @@ export const row: Row = {
     const empty = await bench.openWarehouse(project);
     await empty.sync("links", "identity-first");
     await fillLinks(empty.pool, counts);
+    await empty.settle();
     await empty.keepAs(KEPT);
 
     const size = `${rows.toLocaleString("en-US")} links, ${(counts.people + counts.addresses + counts.devices).toLocaleString("en-US")} identifiers, ${counts.people.toLocaleString("en-US")} people`;
@@ -35,6 +36,7 @@ export const row: Row = {
       // Beside the people there is the one who stands for everybody unknown.
       requireEqual("people", await countPeople(warehouse), counts.people + 1);
       if (run === runs) {
+        await warehouse.settle();
         for (let next = 0; next < runs; next += 1) {
           await addNewLinks(warehouse.pool, counts, next * added, added);
           const measured = await warehouse.build({ select: SELECT }, `identity-new-${next + 1}`);

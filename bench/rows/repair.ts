@@ -31,6 +31,7 @@ export const row: Row = {
     const warehouse = await bench.openWarehouse(project);
     await syncAll(warehouse, "repair-load");
     await warehouse.build({}, "repair-first");
+    await warehouse.settle();
     for (let run = 0; run < runs; run += 1) {
       const file = join(project, "data/customers", `merging-${run}.csv`);
       const numbers = Array.from({ length: pairs }, (_, index) => run * pairs + index);
