@@ -5,8 +5,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Random } from "../demo/random.ts";
 import { erasureWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
-import type { ErasureReport } from "../domain/requests.ts";
+import type { ErasureReport, RequestReport } from "../domain/requests.ts";
 import { readReceipts, verifyReceipts } from "../warehouse/receipts.ts";
+import { takeIn } from "../warehouse/requests/intake.ts";
 import { receiveRequest } from "../warehouse/requests/store.ts";
 import { readSubject, type NamedSubject } from "../warehouse/requests/subject.ts";
 import { CANARY, CONTROL, shopRows, writeErasureProject, writeRows } from "./erasure-project.ts";
@@ -314,6 +315,72 @@ test("somebody who was two people until a build is erased whole, by the identifi
   expect(await rowsOf("select from raw.shop__events where id >= 930")).toEqual([]);
   expect(await rowsOf("select from core.merged_people")).toEqual([]);
 });
+
+test.each(["before it", "while it is carried out"])(
+  "an erasure leaves nothing of a correction that is asked for %s, neither of the right address nor of the wrong one that is still sent",
+  async (when) => {
+    const id = when === "before it" ? 950 : 951;
+    const [wrong, right] = [`typo-${id}@victim.test`, `right-${id}@victim.test`];
+    const rows = shopRows();
+    rows["reviews"]?.push({ id, email: wrong, stars: 3, text: "Wrongly named" });
+    await writeRows(directory, rows);
+    await pipeline.run();
+    const inFirst = await correct(wrong, { "shop.reviews.email": right });
+    expect(inFirst).toMatchObject({ state: "completed" });
+    // Nothing that has landed holds the wrong address any more.
+    const token = (email: string) => pipeline.vault.naming.token("email", email);
+    expect(await rowsOf("select token from core.identifiers where token = $1", [token(wrong)])).toEqual([]);
+
+    const [erased, meanwhile] = await Promise.all([
+      erase([right]),
+      when === "before it"
+        ? null
+        : correct(right, { "shop.reviews.email": `third-${id}@victim.test`, "shop.reviews.text": "Zzyzx" }),
+    ]);
+    expect(erased.state).toBe("completed");
+    if (meanwhile === null) {
+      expect(erased.plan.relations).toContainEqual({ relation: "privacy.corrections", action: "delete", rows: 1 });
+    } else expect(["completed", "refused"]).toContain(meanwhile.state);
+    const afterwards = await correct(right, { "shop.reviews.text": "Zzyzx" });
+    expect(afterwards.state).toBe("refused");
+    const [receipt] = verifyReceipts(await readReceipts(pipeline.pool, afterwards.requestId));
+    expect(receipt?.statement).toMatchObject({ kind: "correction", outcome: "refused", reason: "no_data" });
+    expect(
+      await rowsOf(
+        "select from privacy.requests where kind = 'correction' and num_nonnulls(sealed, scope, secret) > 0",
+      ),
+    ).toEqual([]);
+
+    // The source goes on to send the wrong address, at first as it did, then beside another change.
+    for (const stars of [3, 4]) {
+      Object.assign(rows["reviews"]?.at(-1) ?? {}, { stars });
+      await writeRows(directory, rows);
+      await pipeline.sync({ source: "shop", full: true });
+    }
+    await pipeline.build();
+    const hexes = [wrong, right, `third-${id}@victim.test`].map((email) => token(email).split("_").at(-1));
+    expect(await holding(hexes.join("|"))).toEqual([]);
+    expect(await rowsOf("select from privacy.corrections")).toEqual([]);
+    expect(await rowsOf("select from raw.shop__reviews where id = $1", [id])).toEqual([]);
+  },
+);
+
+async function correct(email: string, values: Record<string, string>): Promise<RequestReport & { requestId: string }> {
+  const { requestId, workflow } = await takeIn(pipeline.pool, pipeline.vault, await pipeline.project(), {
+    kind: "correction",
+    channel: "cli",
+    jurisdiction: "EU",
+    named: { emails: [email], phones: [], ids: [] },
+    values,
+    actor: "test",
+  });
+  const report = (await pipeline.client.workflow.execute(workflow.type, {
+    workflowId: workflow.workflowId,
+    taskQueue: TASK_QUEUE,
+    args: [{ requestId, actor: "test", approvedBy: "test" }],
+  })) as RequestReport;
+  return { ...report, requestId };
+}
 
 /** As soon as no other build runs: there is one at a time. */
 async function buildInFull(): Promise<void> {

@@ -38,6 +38,7 @@ export async function resolveScope(
   for (const former of await waitingFor(client, [...formerly.keys()]))
     known.set(former, formerly.get(former) as Sought);
   const hasPeople = await isBuilt(client);
+  const isCorrected = hasPeople && (await hasCorrections(client));
   const shared = hasPeople ? await findHidden(client, [...known.keys()]) : new Set<string>();
   const tokens = new Set([...known.keys()].filter((token) => !shared.has(token)));
   const customers = new Set<string>();
@@ -55,6 +56,10 @@ export async function resolveScope(
         [[...customers]],
       );
       for (const { token } of held) tokens.add(token);
+      if (isCorrected) {
+        for (const id of await findByFormer(client, [...tokens])) customers.add(id);
+        for (const token of await findCorrected(client, [...customers])) tokens.add(token);
+      }
     }
     const { rows } = await client.query<{ token: string }>(
       // One array, not two conditions: with an "or" all identifiers were read for each person, 60 ms of 250,000.
@@ -118,6 +123,42 @@ async function isBuilt(client: pg.ClientBase | pg.Pool): Promise<boolean> {
     "select to_regclass('core.identifiers') is not null and to_regclass('core.merged_people') is not null as is_built",
   );
   return rows[0]?.is_built ?? false;
+}
+
+async function hasCorrections(client: pg.ClientBase | pg.Pool): Promise<boolean> {
+  const { rows } = await client.query<{ has: boolean }>(
+    "select to_regclass('core.record_owners') is not null and exists (select from privacy.corrections) as has",
+  );
+  return rows[0]?.has ?? false;
+}
+
+/** Who has had an identifier replaced by which they asked, as long as nobody else has it. */
+async function findByFormer(client: pg.ClientBase | pg.Pool, tokens: string[]): Promise<string[]> {
+  const { rows } = await (client as pg.Pool).query<{ id: string }>(
+    `select distinct o.customer_id as id
+     from privacy.corrections as c join core.record_owners as o using (record_key)
+     where exists (select from unnest(c.asked_as) as asked (token)
+       where asked.token = any($1) and not exists (select from core.identifiers as i where i.token = asked.token))`,
+    [tokens],
+  );
+  return rows.map(({ id }) => id);
+}
+
+/**
+ * What corrections of the people's records have put in an identifier's place, what the source goes on to send and what was
+ * asked by, unless it is somebody else's: a wrong address may be another person's right one.
+ */
+async function findCorrected(client: pg.ClientBase | pg.Pool, customers: string[]): Promise<string[]> {
+  const { rows } = await (client as pg.Pool).query<{ token: string }>(
+    `select distinct own.token
+     from privacy.corrections as c join core.record_owners as o using (record_key)
+       cross join lateral unnest(c.value_identifiers || c.asked_as) as own (token)
+     where o.customer_id = any($1::uuid[]) and not exists (
+       select from core.identifiers as i where i.token = own.token
+         and (i.is_shared or i.is_blocked or i.customer_id <> all($1::uuid[])))`,
+    [customers],
+  );
+  return rows.map(({ token }) => token);
 }
 
 async function findHidden(client: pg.ClientBase | pg.Pool, tokens: string[]): Promise<Set<string>> {

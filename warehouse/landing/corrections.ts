@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { normaliseIdentifier } from "../../privacy/normalise.ts";
 import { open, seal } from "../../privacy/sealing.ts";
 import type { Vault } from "../vault.ts";
 import type { StreamPlan } from "./plan.ts";
@@ -32,6 +33,17 @@ export async function openCorrection(
 ): Promise<Correction> {
   const key = await vault.purposeKey(pool, PURPOSE);
   return JSON.parse(open(key, identity(recordKey, field), sealed).toString("utf8")) as Correction;
+}
+
+/** Tokens of what stands in a correction, where its field holds an identifier: by them it is found with the person. */
+export function correctedTokens(vault: Vault, plan: StreamPlan, field: string, { right, wrong }: Correction): string[] {
+  const index = plan.fieldIndex.get(field);
+  const { personal, identifier } = (index === undefined ? undefined : plan.fields[index]?.schema) ?? {};
+  if (!personal || !identifier) return [];
+  return [right, wrong].flatMap((value) => {
+    const canonical = value === null ? null : normaliseIdentifier(personal, value, plan.defaultCountry);
+    return canonical === null ? [] : [vault.naming.token(identifier, canonical)];
+  });
 }
 
 /**
@@ -69,11 +81,18 @@ export async function applyCorrections(
     if (record.values[index] === right) {
       await client.query("delete from privacy.corrections where record_key = $1 and field = $2", [key, field]);
     } else {
-      await client.query("update privacy.corrections set sealed = $3 where record_key = $1 and field = $2", [
-        key,
-        field,
-        await sealCorrection(pool, vault, key, field, { right, wrong: record.values[index] ?? null }),
-      ]);
+      const correction = { right, wrong: record.values[index] ?? null };
+      await client.query(
+        `update privacy.corrections set sealed = $3, value_identifiers = $4,
+           subject_tokens = array(select unnest(subject_tokens) union select unnest($4::text[]))
+         where record_key = $1 and field = $2`,
+        [
+          key,
+          field,
+          await sealCorrection(pool, vault, key, field, correction),
+          correctedTokens(vault, plan, field, correction),
+        ],
+      );
       records[place] = { ...record, values: record.values.with(index, right) };
     }
   }

@@ -7,13 +7,16 @@ import { lockEpoch, readEpoch } from "../epoch.ts";
 import { readRawTables } from "../erasure/raw-tables.ts";
 import { resolveScope } from "../erasure/scope.ts";
 import { findRows, holdErased } from "../erasure/sweep-raw.ts";
-import { openCorrection, sealCorrection } from "../landing/corrections.ts";
+import { correctedTokens, openCorrection, sealCorrection } from "../landing/corrections.ts";
 import type { StreamPlan } from "../landing/plan.ts";
 import { brokenConstraint } from "../landing/record.ts";
 import { replaceValues } from "../landing/replace-values.ts";
+import { readSuppressions } from "../landing/suppressions.ts";
 import { issueReceiptOnce } from "../receipts.ts";
 import type { Vault } from "../vault.ts";
+import { refuseRequest } from "./refuse.ts";
 import { forgetSubject, moveRequest, openIdentifiers, openSealed, readRequest, type RequestSecret } from "./store.ts";
+import type { Sought } from "./subject.ts";
 
 /** What of one stream is to be corrected: by field, the text as it was given; null: there is no value. */
 export interface StreamCorrection {
@@ -44,11 +47,16 @@ export async function correctStream(
   actor: string,
 ): Promise<number> {
   const right = new Map([...values].map(([field, text]) => [field, readValue(plan, field, text)]));
-  const scope = await resolveScope(pool, vault, await openIdentifiers(pool, vault, requestId));
+  const sought = await openIdentifiers(pool, vault, requestId);
+  const scope = await resolveScope(pool, vault, sought);
+  const given = sought.map(({ kind, canonical }) => vault.naming.token(kind, canonical));
+  const asked = given.filter((token) => scope.tokens.includes(token));
   const table = (await readRawTables(pool)).find(({ name }) => name === plan.table);
   if (!table) return 0;
   return await inTransaction(pool, async (client) => {
     const epoch = await readEpoch(client);
+    // Who is being erased is let alone: a right value would land after the list of what is to go was made.
+    if (await namesErased(client, vault, epoch, sought)) return 0;
     await holdErased(client, [scope]);
     await findRows(client, table, true, "select null::uuid as record_key where false");
     const { rows } = await client.query<{ key: string }>("select record_key as key from found where not is_anothers");
@@ -56,22 +64,28 @@ export async function correctStream(
     const wrong = await replaceValues(pool, client, vault, plan, new Map(keys.map((key) => [key, right])));
     for (const [recordKey, before] of wrong) {
       for (const [field, value] of before) {
+        const correction = {
+          right: right.get(field) ?? null,
+          wrong: await sentBefore(pool, client, vault, recordKey, field, value),
+        };
+        const tokens = correctedTokens(vault, plan, field, correction);
         await client.query(
-          `insert into privacy.corrections (record_key, source, stream, field, sealed, subject_tokens, request_id)
-           values ($1, $2, $3, $4, $5, $6, $7)
+          `insert into privacy.corrections as c
+             (record_key, source, stream, field, sealed, subject_tokens, request_id, value_identifiers, asked_as)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
            on conflict (record_key, field) do update set sealed = excluded.sealed, subject_tokens = excluded.subject_tokens,
-             request_id = excluded.request_id, corrected_at = now()`,
+             request_id = excluded.request_id, value_identifiers = excluded.value_identifiers, corrected_at = now(),
+             asked_as = array(select unnest(c.asked_as) union select unnest(excluded.asked_as))`,
           [
             recordKey,
             plan.stream.source,
             plan.stream.name,
             field,
-            await sealCorrection(pool, vault, recordKey, field, {
-              right: right.get(field) ?? null,
-              wrong: await sentBefore(pool, client, vault, recordKey, field, value),
-            }),
-            scope.tokens,
+            await sealCorrection(pool, vault, recordKey, field, correction),
+            [...new Set([...scope.tokens, ...tokens])],
             requestId,
+            tokens,
+            asked,
           ],
         );
       }
@@ -87,9 +101,7 @@ export async function correctStream(
         values: count,
       },
     });
-    if ((await lockEpoch(client)) !== epoch) {
-      throw new CodedError("epoch_conflict", "an erasure began while records were corrected", { retryable: true });
-    }
+    if ((await lockEpoch(client)) !== epoch) throw erasureBetween();
     return count;
   });
 }
@@ -103,6 +115,7 @@ export async function releaseCorrections(
   actor: string,
 ): Promise<number> {
   return await inTransaction(pool, async (client) => {
+    const epoch = await readEpoch(client);
     const { rows } = await client.query<{ key: string; field: string; sealed: Buffer }>(
       "select record_key as key, field, sealed from privacy.corrections where request_id = $1 and source = $2 and stream = $3",
       [requestId, plan.stream.source, plan.stream.name],
@@ -120,13 +133,15 @@ export async function releaseCorrections(
       plan.stream.name,
     ]);
     await recordAudit(client, { actor, action: "record.release", detail: { request: requestId, values: rows.length } });
+    if ((await lockEpoch(client)) !== epoch) throw erasureBetween();
     return rows.length;
   });
 }
 
 /**
  * Closes a request for correction. Whoever was handed something of the person before stands in the receipt, and has to be
- * told by hand (GDPR article 19). Done again, it gives the receipt that was issued.
+ * told by hand (GDPR article 19). Where nothing was corrected since the person was erased, it is refused: nothing is held of
+ * them. Done again, it gives the receipt that was issued.
  */
 export async function completeCorrection(
   pool: pg.Pool,
@@ -134,8 +149,16 @@ export async function completeCorrection(
   { requestId, corrected }: { requestId: string; corrected: number },
 ): Promise<RequestReport> {
   const { kind, jurisdiction, receivedAt, terms } = await readRequest(pool, requestId);
+  const sought = await openIdentifiers(pool, vault, requestId);
+  const isOfErased =
+    corrected === 0 &&
+    (await inTransaction(pool, async (client) => namesErased(client, vault, await readEpoch(client), sought)));
+  if (isOfErased || terms.refusal !== undefined) {
+    const refusal = { requestId, reason: terms.refusal ?? "no_data", actor: "worker", isBegun: true };
+    return { state: "refused", receipt: (await refuseRequest(pool, vault, refusal)).receipt };
+  }
   const receipt = await issueReceiptOnce(pool, vault, requestId, kind, async () => {
-    const { customers } = await resolveScope(pool, vault, await openIdentifiers(pool, vault, requestId));
+    const { customers } = await resolveScope(pool, vault, sought);
     const { rows: told } = await pool.query<{ recipient: string }>(
       "select distinct recipient from privacy.recipients where customer_id = any($1::uuid[]) and state <> 'withheld' order by recipient",
       [customers],
@@ -155,6 +178,21 @@ export async function completeCorrection(
   );
   await forgetSubject(pool, vault, requestId);
   return { state: "completed", receipt };
+}
+
+function erasureBetween(): CodedError {
+  return new CodedError("epoch_conflict", "an erasure began while records were corrected", { retryable: true });
+}
+
+/** Whether one of the identifiers by which somebody asks is an erased person's. */
+async function namesErased(
+  client: pg.ClientBase,
+  vault: Vault,
+  epoch: string,
+  sought: readonly Sought[],
+): Promise<boolean> {
+  const suppressions = await readSuppressions(client, vault, epoch);
+  return sought.some(({ kind, canonical }) => suppressions?.has(kind, canonical, canonical.includes("@")) ?? false);
 }
 
 /** What the source had sent, where a value is corrected a second time. */

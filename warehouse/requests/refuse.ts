@@ -10,13 +10,19 @@ import { forgetSubject, moveRequest, readRequest } from "./store.ts";
 /**
  * Refuses a request that nothing was done for yet: its clock ends, and whoever asked is to be told why and where to
  * complain (GDPR article 12(4)). What named the person is forgotten.
+ * @param request.isBegun also one that is being carried out: whoever does that has found that there is nothing to do
  * @returns what the person is to be told, and the number of the receipt
  * @throws UserError without one of the reasons that the law knows, or where it is too late
  */
 export async function refuseRequest(
   pool: pg.Pool,
   vault: Vault,
-  { requestId, reason, actor }: { requestId: string; reason: string; actor: string },
+  {
+    requestId,
+    reason,
+    actor,
+    isBegun = false,
+  }: { requestId: string; reason: string; actor: string; isBegun?: boolean },
 ): Promise<Refusal & { receipt: number }> {
   if (!isReason(reason)) {
     const known = Object.keys(REFUSAL_REASONS).join(", ");
@@ -27,11 +33,13 @@ export async function refuseRequest(
   const isRefused = await inTransaction(pool, async (client) => {
     const { rowCount } = await client.query(
       `update privacy.requests set terms = terms || jsonb_build_object('refusal', $2::text)
-       where request_id = $1 and (state in ('received', 'verified', 'planned') or (state = 'approved' and not_before > now()))`,
-      [requestId, reason],
+       where request_id = $1 and (state in ('received', 'verified', 'planned') or (state = 'approved' and not_before > now())
+         or ($3 and state = 'running'))`,
+      [requestId, reason, isBegun],
     );
     if (!rowCount) return false;
-    await moveRequest(client, requestId, ["received", "verified", "planned", "approved"], "refused", actor, { reason });
+    const from = ["received", "verified", "planned", "approved", "running"] as const;
+    await moveRequest(client, requestId, from, "refused", actor, { reason });
     await recordAudit(client, { actor, action: "request.refuse", detail: { request: requestId, reason } });
     return true;
   });
