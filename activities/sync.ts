@@ -13,7 +13,7 @@ import { planStream, type StreamPlan } from "../warehouse/landing/plan.ts";
 import { joinShares } from "../warehouse/landing/shares.ts";
 import { beginSync, failSync, type Sync } from "../warehouse/landing/sync.ts";
 import type { Retention } from "../warehouse/retention/rules.ts";
-import { graphOf } from "./build.ts";
+import { blockIdentifiers, graphOf } from "./build.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { toFailure } from "./failures.ts";
 import { RowCounter } from "./row-counter.ts";
@@ -72,6 +72,8 @@ export async function syncUnit(
     if (input.share !== undefined) return [];
     const reports = await finishSync(pool, sync);
     await reprocessAll(dependencies, ledger, plans);
+    // Here, beside other syncs, so that the build need not.
+    await blockIdentifiers(dependencies);
     return reports;
   } catch (error) {
     const failure = toFailure(error, log);
@@ -120,6 +122,7 @@ export async function finishShares(
   }
   const reports = await finishSync(pool, await begin(dependencies, input, connector, plans));
   await reprocessAll(dependencies, ledger, plans);
+  await blockIdentifiers(dependencies);
   return reports;
 }
 

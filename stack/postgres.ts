@@ -104,6 +104,7 @@ function parameters({ port, isThrowaway }: PostgresOptions): string[] {
     log_min_duration_sample: -1,
     log_parameter_max_length: 0,
     log_parameter_max_length_on_error: 0,
+    io_method: "sync",
     shared_buffers: "256MB",
     max_wal_size: "2GB",
     // Nobody replicates this server, and what a build computes is then written once instead of twice.

@@ -27,6 +27,8 @@ interface VersionedKey {
 
 /** Identifiers that are known to stand in the vault: at 200 bytes each with their unwrapped key, 100 without, about 30 MB. */
 const CACHED_IDENTIFIERS = 250_000;
+/** Identifiers that are read and opened at a time. */
+const BATCH = 10_000;
 
 const NAMING_KEYS: (keyof NamingKeys)[] = ["record", "content", "token", "suppression", "pseudonym"];
 
@@ -276,10 +278,23 @@ export class Vault {
     for (const { token } of stored.rows) into.set(token, made.get(token) as Buffer);
   }
 
-  /** Reads identifiers back, in batches: the canonical form of each token, for the caller's memory only. */
+  /** Whether transactions from this one on have brought identifiers of these kinds. */
+  async hasIdentifiers(pool: pg.Pool, kinds: string[], since: string): Promise<boolean> {
+    const { rows } = await pool.query<{ has: boolean }>(
+      `select exists (select from vault.identifiers where kind = any($1) and ${isSince("$2")}) as has`,
+      [kinds, since],
+    );
+    return rows[0]!.has;
+  }
+
+  /**
+   * Reads identifiers back, in batches: the canonical form of each token, for the caller's memory only.
+   * @param since of those alone that transactions from this one on have brought; null: of all
+   */
   async *identifiers(
     pool: pg.Pool,
     kinds: string[],
+    since: string | null = null,
   ): AsyncGenerator<{ token: string; kind: string; canonical: string }[]> {
     let after = "";
     for (;;) {
@@ -291,8 +306,8 @@ export class Vault {
         sealed: Buffer;
       }>(
         `select token, kind, generation, wrapped_key, sealed from vault.identifiers
-         where kind = any($1) and token > $2 order by token limit 10000`,
-        [kinds, after],
+         where kind = any($1) and token > $2${since === null ? "" : ` and ${isSince("$3")}`} order by token limit ${BATCH}`,
+        [kinds, after, ...(since === null ? [] : [since])],
       );
       if (rows.length === 0) return;
       await openAll(this.#encryption, rows);
@@ -300,9 +315,15 @@ export class Vault {
         const key = this.#encryption.unwrap(wrapped_key, generation, identifierIdentity(token));
         return { token, kind, canonical: open(key, identifierIdentity(token), sealed).toString("utf8") };
       });
+      if (rows.length < BATCH) return;
       after = rows.at(-1)?.token ?? "";
     }
   }
+}
+
+/** A restored warehouse has rows of another cluster's transactions, which are none of the time to come. */
+function isSince(parameter: string): string {
+  return `landed_xid >= ${parameter}::bigint and landed_xid < pg_snapshot_xmax(pg_current_snapshot())::text::bigint`;
 }
 
 /** What an identifier's key and plaintext are bound to. */

@@ -16,9 +16,11 @@ for (const [value, digit] of [..."0123456789abcdef"].entries()) {
   for (const sign of [digit, digit.toUpperCase()]) HEX[sign.charCodeAt(0)] = value;
 }
 
-/** Signs at which to look: most bytes are none of them, and one look-up tells. */
-const IS_SIGN = new Uint8Array(256);
-for (const sign of [NEW_LINE, PLUS, HYPHEN, AT, UNDERSCORE]) IS_SIGN[sign as number] = 1;
+/** Whether one of two bytes is a sign at which to look: most are none, and one look-up for both tells. */
+const HAS_SIGN = new Uint8Array(1 << 16);
+for (const sign of [NEW_LINE, PLUS, HYPHEN, AT, UNDERSCORE] as number[]) {
+  for (let other = 0; other < 256; other += 1) HAS_SIGN[(sign << 8) | other] = HAS_SIGN[(other << 8) | sign] = 1;
+}
 
 /**
  * What must be nowhere any more: tokens, ids of people, and the plain values of addresses and phone numbers. One pass over a text
@@ -66,16 +68,19 @@ export class Needles {
     const bytes = typeof text === "string" ? Buffer.from(text) : text;
     const isMarked = (at: number): boolean => mark !== undefined && bytes[at] === mark;
     let [lines, hits, isHit] = [0, 0, isMarked(0)];
-    for (let at = 0; at < bytes.length; at += 1) {
-      const sign = bytes[at] as number;
-      if (IS_SIGN[sign] === 0) continue;
+    const { length } = bytes;
+    for (let at = 0; at < length; at += 1) {
+      while (at + 1 < length && HAS_SIGN[((bytes[at] as number) << 8) | (bytes[at + 1] as number)] === 0) at += 2;
+      const sign = bytes[at];
       if (sign === NEW_LINE) {
         lines += 1;
         if (isHit) hits += 1;
         isHit = isMarked(at + 1);
       } else if (sign === UNDERSCORE) isHit ||= this.#isToken(bytes, at + 1);
-      else if (sign === HYPHEN) isHit ||= this.#isPerson(bytes, at - 8);
-      else if (sign === PLUS) isHit ||= this.#isPhone(bytes, at);
+      else if (sign === HYPHEN) {
+        // The first of an id's four.
+        if (bytes[at + 5] === HYPHEN && bytes[at + 10] === HYPHEN) isHit ||= this.#isPerson(bytes, at - 8);
+      } else if (sign === PLUS) isHit ||= this.#isPhone(bytes, at);
       else if (sign === AT) isHit ||= this.#isAddress(bytes, at);
     }
     return { lines, hits: hits + (isHit ? 1 : 0) };
@@ -90,8 +95,7 @@ export class Needles {
 
   /** @param from where the id begins, if it is one */
   #isPerson(bytes: Buffer, from: number): boolean {
-    const isId = bytes[from + 13] === HYPHEN && bytes[from + 18] === HYPHEN && bytes[from + 23] === HYPHEN;
-    if (!isId || from < 0 || !this.#mayBegin(bytes, from)) return false;
+    if (from < 0 || !this.#mayBegin(bytes, from)) return false;
     return this.#customers.has(bytes.toString("latin1", from, from + UUID_LENGTH).toLowerCase());
   }
 

@@ -106,6 +106,13 @@ async function scanTable(
 ): Promise<{ lines: number; hits: number }> {
   const people = `${pg.escapeLiteral(`{${needles.customers.join(",")}}`)}::uuid[]`;
   const isOne = ids.map((column) => `${quoteName(column)} = any(${people})`).join(" or ") || "false";
+  if (texts.length === 0) {
+    // Nothing to read: the server compares faster than it sends.
+    const { rows } = await client.query<{ lines: string; hits: string }>(
+      `select count(*) as lines, count(*) filter (where ${isOne}) as hits from ${quoteName(schema, name)}`,
+    );
+    return { lines: Number(rows[0]?.lines), hits: Number(rows[0]?.hits) };
+  }
   const list = [`case when ${isOne} then '${MARK}' else '' end`, ...texts.map((column) => quoteName(column))].join(
     ", ",
   );
