@@ -187,7 +187,7 @@ test("a copy that nothing reaches is an error in the plan with the mend, and a t
     create table marketing.answers (note_of uuid references marketing.notes on delete restrict);
     insert into marketing.answers select customer_id from marketing.notes;
     grant usage on schema marketing to privacy;
-    grant select, delete on all tables in schema marketing to privacy`);
+    grant select, delete, maintain on all tables in schema marketing to privacy`);
   const errors = await refusalOf([email]);
   expect(errors).toMatch(/marketing\.letters holds 1 row .* drop it, make it a model/);
   expect(errors).toMatch(/marketing\.addresses holds 1 row .* drop it/);
@@ -201,6 +201,57 @@ test("a copy that nothing reaches is an error in the plan with the mend, and a t
   expect(report.plan.relations).toContainEqual({ relation: "marketing.notes", action: "delete", rows: 1 });
   expect(await rowsOf("select * from marketing.notes")).toEqual([]);
   expect(report.state).toBe("completed");
+});
+
+test("a partitioned table is read and swept as one, and a partition that was detached is named until something reaches it", async () => {
+  const email = "c106@crowd.test";
+  await pipeline.pool.query(`
+    create schema parts;
+    create table parts.visits (customer_id uuid references core.people, at date, note text) partition by range (at);
+    create table parts.visits_2024 partition of parts.visits for values from ('2024-01-01') to ('2025-01-01');
+    create table parts.visits_2025 partition of parts.visits for values from ('2025-01-01') to ('2026-01-01');
+    create table parts.visits_2026 partition of parts.visits for values from ('2026-01-01') to ('2027-01-01');
+    insert into parts.visits select customer_id, day, 'vip' from core.identifiers, unnest('{2024-05-05, 2025-05-05, 2026-05-05}'::date[]) as day
+    where token = '${pipeline.vault.naming.token("email", email)}';
+    analyze parts.visits, parts.visits_2026;
+    grant usage on schema parts to privacy;
+    grant select, delete, maintain on parts.visits to privacy;
+    grant maintain on parts.visits_2025, parts.visits_2026 to privacy;
+    alter table parts.visits detach partition parts.visits_2024;
+    alter table parts.visits detach partition parts.visits_2025;
+    alter table parts.visits_2025 drop constraint visits_customer_id_fkey;
+    grant select on parts.visits_2025 to privacy`);
+  const errors = await refusalOf([email]);
+  expect(errors).toMatch(/parts\.visits_2024 points at core\.people, .* grant select, delete, maintain on it/);
+  expect(errors).toMatch(
+    /table parts\.visits_2025 holds 1 row of the person, and no stream, model or foreign key reaches it/,
+  );
+  expect(errors).not.toMatch(/visits_2026|parts\.visits /);
+  await pipeline.pool.query(`
+    grant select, delete, maintain on parts.visits_2024 to privacy;
+    alter table parts.visits attach partition parts.visits_2025 for values from ('2025-01-01') to ('2026-01-01')`);
+  const report = await erase([email]);
+  expect(report.plan.relations.filter(({ relation }) => relation.startsWith("parts."))).toEqual([
+    { relation: "parts.visits", action: "delete", rows: 2 },
+    { relation: "parts.visits_2024", action: "delete", rows: 1 },
+  ]);
+  expect(report.plan.unscanned).toEqual([]);
+  expect(await rowsOf("select * from parts.visits union all select * from parts.visits_2024")).toEqual([]);
+  expect(report.state).toBe("completed");
+
+  // Whoever may not read what was detached says so, and nobody says that it was looked into.
+  const other = "c107@crowd.test";
+  await pipeline.pool.query(`
+    create table parts.letters (token text, at date) partition by range (at);
+    create table parts.letters_2024 partition of parts.letters for values from ('2024-01-01') to ('2025-01-01');
+    insert into parts.letters values ('${pipeline.vault.naming.token("email", other)}', '2024-05-05');
+    grant select on parts.letters to privacy`);
+  expect(await refusalOf([other])).toMatch(/table parts\.letters holds 1 row of the person/);
+  await pipeline.pool.query("alter table parts.letters detach partition parts.letters_2024");
+  const exceptional = await erase([other]);
+  expect(exceptional.plan.unscanned).toContain("parts.letters_2024: the role privacy may not read it");
+  expect(exceptional.state).toBe("completed_with_exceptions");
+  await pipeline.pool.query("drop schema parts cascade");
 });
 
 test("who was handed something of the person stands in the receipt, which then is no clean one", async () => {

@@ -238,7 +238,7 @@ test("an archive is had by its own id and passphrase and in its time, and no tab
     await rowsOf(`insert into ${table} values ($1, '=1+1')`, [await customerOf("c112@crowd.test")]);
   }
   await rowsOf(
-    "grant usage on schema marketing to privacy; grant select, delete on all tables in schema marketing to privacy",
+    "grant usage on schema marketing to privacy; grant select, delete, maintain on all tables in schema marketing to privacy",
   );
   const { requestId, passphrase } = await ask("access", "c112@crowd.test");
   const files = await openArchive(requestId, passphrase as string);

@@ -122,9 +122,13 @@ export async function vacuumTables(pool: pg.Pool, tables: readonly string[]): Pr
     for (let relation = relations.shift(); relation !== undefined; relation = relations.shift()) {
       // ANALYZE leaves what it knew of a table that is empty by now.
       await pool.query(
-        `select pg_clear_attribute_stats(schemaname, tablename, attname, inherited) from pg_stats
-         where format('%s.%s', schemaname, tablename) = $1`,
-        [relation],
+        `select pg_clear_attribute_stats(n.nspname, c.relname, a.attname, of_children)
+         from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+           join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped,
+           (values (false), (true)) as kinds (of_children)
+         where (c.oid = $1::regclass or c.oid in (select relid from pg_partition_tree($1::regclass)))
+           and has_table_privilege(c.oid, 'maintain')`,
+        [quoteRelation(relation)],
       );
       await pool.query(`vacuum (analyze) ${quoteRelation(relation)}`);
     }

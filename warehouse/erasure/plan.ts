@@ -110,7 +110,7 @@ async function findUnreached(
       if (await isErasable(client, relation)) continue;
       for (const { errors } of plans) {
         errors.push(
-          `table ${relation} points at core.people, and the role privacy may not delete from it; grant select, delete on it to privacy`,
+          `table ${relation} points at core.people, and the role privacy may not delete from it or clear its statistics; grant select, delete, maintain on it, and maintain on each of its partitions, to privacy`,
         );
       }
     }
@@ -198,13 +198,13 @@ async function countByPerson(
   return counts;
 }
 
-/** Columns with a foreign key to core.people. */
+/** Columns with a foreign key to core.people; that of a partitioned table is its partitions' too. */
 export async function readPersonKeys(client: pg.ClientBase | pg.Pool): Promise<{ relation: string; column: string }[]> {
   const { rows } = await client.query<{ relation: string; column: string }>(
     `select n.nspname || '.' || c.relname as relation, a.attname as column
      from pg_constraint f join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace
      join pg_attribute a on a.attrelid = c.oid and a.attnum = f.conkey[1]
-     where f.contype = 'f' and f.confrelid = to_regclass('core.people') and n.nspname !~ '^build_'
+     where f.contype = 'f' and f.confrelid = to_regclass('core.people') and f.conparentid = 0 and n.nspname !~ '^build_'
      order by 1, 2`,
   );
   return rows;
@@ -212,7 +212,9 @@ export async function readPersonKeys(client: pg.ClientBase | pg.Pool): Promise<{
 
 async function isErasable(client: pg.ClientBase, relation: string): Promise<boolean> {
   const { rows } = await client.query<{ may: boolean }>(
-    "select has_table_privilege($1::regclass, 'select') and has_table_privilege($1::regclass, 'delete') as may",
+    `select has_table_privilege($1::regclass, 'select') and has_table_privilege($1::regclass, 'delete')
+       and has_table_privilege($1::regclass, 'maintain')
+       and not exists (select from pg_partition_tree($1::regclass) where not has_table_privilege(relid, 'maintain')) as may`,
     [quoteRelation(relation)],
   );
   return rows[0]?.may ?? false;

@@ -146,13 +146,16 @@ async function readRelations(client: pg.ClientBase): Promise<StoredRelation[]> {
   const { rows } = await client.query<StoredRelation>(
     `select n.nspname as schema, c.relname as name,
        has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as "isReadable",
-       c.relkind = 'f' or (c.relrowsecurity and row_security_active(c.oid)) as "isHidden",
+       (c.relrowsecurity and row_security_active(c.oid)) or c.relkind = 'f'
+         or exists (select from pg_partition_tree(c.oid) as part join pg_class as p on p.oid = part.relid where p.relkind = 'f')
+         as "isHidden",
        (select coalesce(json_agg(json_build_object('name', a.attname, 'holds',
           case a.atttypid when 'bytea'::regtype then 'binary' when 'uuid'::regtype then 'id'
             else case when a.atttypid = any($1::regtype[]) then 'nothing' else 'text' end end) order by a.attnum), '[]')
         from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns
      from pg_class c join pg_namespace n on n.oid = c.relnamespace
-     where c.relkind in ('r', 'm', 'f') and c.relpersistence <> 't'
+     -- Partitions are read by their table, whose rights count; one that is detached is a table of its own.
+     where c.relkind in ('r', 'p', 'm', 'f') and not c.relispartition and c.relpersistence <> 't'
        and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_toast'
      order by pg_relation_size(c.oid) desc, 1, 2`,
     [PLAIN],
