@@ -7,11 +7,12 @@ import type { RequestReport } from "../domain/requests.ts";
 import { takeArchive } from "../warehouse/access/store.ts";
 import { takeIn } from "../warehouse/requests/intake.ts";
 import { actor } from "./actor.ts";
+import { leaveToPerson, withAgent, type AgentOptions } from "./request-agent.ts";
 import { readNames, withSubject, type SubjectOptions } from "./request-subject.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
 import { runWorkflow } from "./workflow.ts";
 
-interface AccessOptions extends SubjectOptions {
+interface AccessOptions extends SubjectOptions, AgentOptions {
   jurisdiction?: string;
   portable?: boolean;
   out?: string;
@@ -19,7 +20,7 @@ interface AccessOptions extends SubjectOptions {
 
 /** The request for a copy of one's data, and the taking of its archive. */
 export function registerAccess(request: Command): void {
-  withSubject(request.command("access"))
+  withAgent(withSubject(request.command("access")))
     .description(
       "write everything that is held about a person into one encrypted archive; its passphrase is shown once",
     )
@@ -29,13 +30,16 @@ export function registerAccess(request: Command): void {
     .action(async (options: AccessOptions, command: Command) => {
       const named = readNames(options);
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
-        const { requestId, workflow, passphrase } = await takeIn(session.pool, session.vault, session.project, {
+        const taken = await takeIn(session.pool, session.vault, session.project, {
           kind: options.portable ? "portability" : "access",
           channel: "cli",
           jurisdiction: options.jurisdiction ?? null,
           named,
+          ...(options.agent !== undefined && { agent: options.agent }),
           actor: actor(),
         });
+        if (options.agent !== undefined) return await leaveToPerson(session, taken);
+        const { requestId, workflow, passphrase } = taken;
         const report = await runWorkflow<RequestReport>(session.client, workflow.type, {
           workflowId: workflow.workflowId,
           input: { requestId, actor: actor(), approvedBy: actor() },

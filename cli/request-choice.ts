@@ -3,12 +3,13 @@ import { JURISDICTIONS } from "../domain/clocks.ts";
 import type { RequestKind, RequestReport, RequestTerms } from "../domain/requests.ts";
 import { takeIn } from "../warehouse/requests/intake.ts";
 import { actor } from "./actor.ts";
+import { leaveToPerson, withAgent, type AgentOptions } from "./request-agent.ts";
 import { readNames, withSubject, type SubjectOptions } from "./request-subject.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
 import { parseTime } from "./time.ts";
 import { runWorkflow } from "./workflow.ts";
 
-interface ChoiceOptions extends SubjectOptions {
+interface ChoiceOptions extends SubjectOptions, AgentOptions {
   purpose: string[];
   jurisdiction?: string;
   lift?: boolean;
@@ -27,7 +28,7 @@ const CHOICES: readonly [command: string, kind: RequestKind, does: string][] = [
 /** The requests that say how data may be used. */
 export function registerChoices(request: Command): void {
   for (const [name, kind, does] of CHOICES) {
-    const command = withSubject(request.command(name)).description(does);
+    const command = withAgent(withSubject(request.command(name))).description(does);
     if (kind === "objection" || kind === "opt_out") withPurpose(command);
     withLaw(command)
       .option("--lift", "take it back")
@@ -35,7 +36,7 @@ export function registerChoices(request: Command): void {
         await ask(self, kind, options, { ...(options.lift && { isLifted: true }) });
       });
   }
-  withLaw(withPurpose(withSubject(request.command("consent"))))
+  withLaw(withPurpose(withAgent(withSubject(request.command("consent")))))
     .description("the person says yes to a purpose")
     .option("--withdraw", "takes it back")
     .option("--notice <version>", "which text the person was shown")
@@ -52,14 +53,17 @@ export function registerChoices(request: Command): void {
 async function ask(command: Command, kind: RequestKind, options: ChoiceOptions, terms: RequestTerms): Promise<void> {
   const named = readNames(options);
   await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
-    const { requestId, workflow } = await takeIn(session.pool, session.vault, session.project, {
+    const taken = await takeIn(session.pool, session.vault, session.project, {
       kind,
       channel: "cli",
       jurisdiction: options.jurisdiction ?? null,
       named,
       terms: { ...terms, ...(options.purpose?.length > 0 && { purposes: options.purpose }) },
+      ...(options.agent !== undefined && { agent: options.agent }),
       actor: actor(),
     });
+    if (options.agent !== undefined) return await leaveToPerson(session, taken);
+    const { requestId, workflow } = taken;
     const report = await runWorkflow<RequestReport>(session.client, workflow.type, {
       workflowId: workflow.workflowId,
       input: { requestId, actor: actor(), approvedBy: actor() },

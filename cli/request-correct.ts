@@ -6,31 +6,40 @@ import type { RequestReport } from "../domain/requests.ts";
 import { takeIn } from "../warehouse/requests/intake.ts";
 import { readRequest } from "../warehouse/requests/store.ts";
 import { actor } from "./actor.ts";
+import { leaveToPerson, withAgent, type AgentOptions } from "./request-agent.ts";
 import { readNames, withSubject, type SubjectOptions } from "./request-subject.ts";
 import { withSession, type GlobalOptions } from "./session.ts";
 import { runWorkflow } from "./workflow.ts";
 
+interface CorrectOptions extends SubjectOptions, AgentOptions {
+  values: string;
+  jurisdiction?: string;
+}
+
 /** The request to put right what is wrong, and its taking back. */
 export function registerCorrection(request: Command): void {
-  withSubject(request.command("correct"))
+  withAgent(withSubject(request.command("correct")))
     .description("put right what is wrong of a person, so that the next sync does not undo it")
     .requiredOption(
       "--values <file>",
       'JSON of the right values, {"source.stream.field": "value"}; - reads standard input',
     )
     .addOption(new Option("--jurisdiction <law>", "whose law it falls under").choices(JURISDICTIONS))
-    .action(async (options: SubjectOptions & { values: string; jurisdiction?: string }, command: Command) => {
+    .action(async (options: CorrectOptions, command: Command) => {
       const values = readValues(options.values);
       const named = readNames(options);
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
-        const { requestId, workflow } = await takeIn(session.pool, session.vault, session.project, {
+        const taken = await takeIn(session.pool, session.vault, session.project, {
           kind: "correction",
           channel: "cli",
           jurisdiction: options.jurisdiction ?? null,
           named,
           values,
+          ...(options.agent !== undefined && { agent: options.agent }),
           actor: actor(),
         });
+        if (options.agent !== undefined) return await leaveToPerson(session, taken);
+        const { requestId, workflow } = taken;
         const report = await runWorkflow<RequestReport>(session.client, workflow.type, {
           workflowId: workflow.workflowId,
           input: { requestId, actor: actor(), approvedBy: actor() },

@@ -1,5 +1,5 @@
 import { Option, type Command } from "commander";
-import { IDENTITY_PROOFS, type IdentityProof } from "../domain/requests.ts";
+import { IDENTITY_PROOFS, MANDATES, type IdentityProof, type Mandate } from "../domain/requests.ts";
 import type { DeliveryState } from "../domain/destinations.ts";
 import { challengeWorkflowId, serveWorkflowId } from "../domain/ids.ts";
 import { confirmIdentity, makeChallenge } from "../warehouse/requests/identity.ts";
@@ -11,14 +11,14 @@ import { runWorkflow } from "./workflow.ts";
 export function registerIdentityCheck(request: Command): void {
   request
     .command("verify")
-    .description("note that who asks has shown who they are, so that the request goes on")
+    .description("note that who asks has shown who they are, or an agent their mandate, so that the request goes on")
     .argument("<request>", "its id")
     .addOption(
       new Option("--by <proof>", "how it was shown")
-        .choices(IDENTITY_PROOFS.filter((proof) => proof !== "challenge"))
+        .choices([...IDENTITY_PROOFS.filter((proof) => proof !== "challenge"), ...MANDATES])
         .makeOptionMandatory(),
     )
-    .action(async (requestId: string, { by }: { by: IdentityProof }, command: Command) => {
+    .action(async (requestId: string, { by }: { by: IdentityProof | Mandate }, command: Command) => {
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
         await confirmIdentity(session.pool, requestId, by, actor());
         await session.client.workflow.getHandle(serveWorkflowId(requestId)).signal("identified");

@@ -8,6 +8,7 @@ import { takeIn } from "../warehouse/requests/intake.ts";
 import { listRequests, readRequest } from "../warehouse/requests/store.ts";
 import { actor } from "./actor.ts";
 import { printRows } from "./output.ts";
+import { leaveToPerson, registerAgent, withAgent, type AgentOptions } from "./request-agent.ts";
 import { registerAccess } from "./request-access.ts";
 import { registerCorrection } from "./request-correct.ts";
 import { registerChoices } from "./request-choice.ts";
@@ -22,7 +23,7 @@ const LOOK_EVERY_MS = 300;
 
 export function registerRequest(program: Command): void {
   const request = program.command("request");
-  withSubject(request.command("erase"))
+  withAgent(withSubject(request.command("erase")))
     .description("erase a person everywhere; without --yes, show the plan and wait for request approve")
     .option("--jurisdiction <code>", "whose law it falls under: EU, UK, US-CA")
     .option(
@@ -32,21 +33,26 @@ export function registerRequest(program: Command): void {
     )
     .option("--yes", "carry the plan out without asking again")
     .option("--wait", "stay until the receipt is there")
-    .action(async (options: SubjectOptions & EraseOptions, command: Command) => {
+    .action(async (options: SubjectOptions & AgentOptions & EraseOptions, command: Command) => {
       const named = readNames(options);
       const grace = Number(options.grace);
       if (!(grace >= 0 && grace <= 720)) throw new UserError("must be hours from 0 to 720", { key: "--grace" });
       if (options.wait && !options.yes)
         throw new UserError("needs --yes: a plan that nobody approves never ends", { key: "--wait" });
+      if (options.agent !== undefined && options.yes)
+        throw new UserError("can't be approved before the agent's mandate is shown", { key: "--yes" });
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: true }, async (session) => {
-        const { requestId } = await takeIn(session.pool, session.vault, session.project, {
+        const taken = await takeIn(session.pool, session.vault, session.project, {
           kind: "erasure",
           channel: "cli",
           jurisdiction: options.jurisdiction ?? null,
           notBefore: grace > 0 ? new Date(Date.now() + grace * 3_600_000) : null,
           named,
+          ...(options.agent !== undefined && { agent: options.agent }),
           actor: actor(),
         });
+        if (options.agent !== undefined) return await leaveToPerson(session, taken);
+        const { requestId } = taken;
         await startErasure(session, requestId, options.yes ? actor() : null);
         await (options.wait ? showReport(session, requestId) : showPlan(session, requestId, options.yes ?? false));
       });
@@ -80,6 +86,7 @@ export function registerRequest(program: Command): void {
   registerCorrection(request);
   registerChoices(request);
   registerIdentityCheck(request);
+  registerAgent(request);
   registerRefusal(request);
   registerTasks(request);
   request

@@ -6,7 +6,7 @@ import { Client, Connection } from "@temporalio/client";
 import type { FastifyInstance } from "fastify";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { challengeWorkflowId, serveWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
-import { confirmIdentity, makeChallenge } from "../warehouse/requests/identity.ts";
+import { confirmIdentity, makeChallenge, openAgent } from "../warehouse/requests/identity.ts";
 import { CANARY, CONTROL, shopRows, writeErasureProject, writeRows } from "../test/erasure-project.ts";
 import { createNamespace, openPipeline, type Pipeline } from "../test/pipeline.ts";
 import { receiveHttp } from "../test/receivers.ts";
@@ -230,6 +230,90 @@ test("nobody who is not held gets a code, and a destination that passes none on 
   expect(rows).toEqual([{ codes: 1 }, { codes: 1 }]);
 });
 
+test("an address of look-alike letters is another's, whatever is asked with it, and a spelling of the held one gets its code where it is held", async () => {
+  mailer.behave(() => 200);
+  const sent = mailer.calls.length;
+  const challenged = async (email: string) => {
+    const request = asked(email, { subject_request_type: "access" });
+    expect((await api.inject(posting(request))).statusCode).toBe(201);
+    return await challenge(request.subject_request_id).then(
+      () => codeIn(mailer.calls.at(-1)).data.to,
+      (error: { cause: { cause: { message: string } } }) => error.cause.cause.message,
+    );
+  };
+  // A Cyrillic es, a Cyrillic o for the zero, a Greek omicron in the domain, a domain with Cyrillic letters in its ASCII form.
+  const [first, ...others] = [
+    "\u0441108@crowd.test",
+    "c1\u043e8@crowd.test",
+    "c108@cr\u03bfwd.test",
+    "c108@xn--rwd-sedn.test",
+  ];
+  for (const alike of [first as string, ...others]) {
+    expect(await challenged(alike)).toMatch(/no e-mail address or phone number was held/);
+  }
+  const refusal = asked(first as string, { subject_request_type: "opt_out" });
+  await api.inject(posting(refusal));
+  await expect.poll(() => stateOf(refusal.subject_request_id), { timeout: 60_000 }).toBe("completed");
+  expect(mailer.calls).toHaveLength(sent);
+  const { rows: said } = await pipeline.pool.query("select from privacy.consent_identifiers where token = $1", [
+    pipeline.vault.naming.token("email", "c108@crowd.test"),
+  ]);
+  expect(said).toEqual([]);
+  // Full-width letters and what nobody sees are ways to write the held one.
+  for (const spelling of ["\uff43108@crowd.test", "c1\u200b08@crowd\u00ad.test"]) {
+    expect(await challenged(spelling)).toEqual({ kind: "email", value: "c108@crowd.test" });
+  }
+});
+
+test("an agent's word alone moves nothing: the person confirms it at an address that is held, or an operator notes a mandate", async () => {
+  mailer.behave(() => 200);
+  const ask = async (more: Record<string, unknown>) => {
+    const request = asked("c109@crowd.test", { agent: "Agent Zzyzx & Partners", ...more });
+    expect((await api.inject(posting(request))).statusCode).toBe(201);
+    return request.subject_request_id;
+  };
+  const optOut = await ask({ subject_request_type: "opt_out", regulation: "ccpa" });
+  const access = await ask({ subject_request_type: "access" });
+  const { subject_request_id: own, ...rest } = asked("c109@crowd.test", { subject_request_type: "access" });
+  await api.inject(posting({ subject_request_id: own, ...rest }));
+  expect((await api.inject(posting({ ...rest, subject_request_id: access }))).statusCode).toBe(409);
+
+  const { pool, vault } = pipeline;
+  await expect(confirmIdentity(pool, optOut, "document", "os:anna")).rejects.toThrow(/whose mandate is to be shown/);
+  await expect(confirmIdentity(pool, own, "signed_permission", "os:anna")).rejects.toThrow(/no mandate to note/);
+  expect([await stateOf(optOut), await stateOf(access)]).toEqual(["pending", "pending"]);
+  const { rows } = await pool.query<{ text: string }>(
+    `select r::text || coalesce(string_agg(e::text, ' '), '') as text from privacy.requests as r
+     join privacy.request_events as e using (request_id) where request_id = any($1) group by r`,
+    [[optOut, access]],
+  );
+  expect(rows).toHaveLength(2);
+  for (const { text } of rows) {
+    expect(text).toMatch(/by_agent/);
+    expect(text).not.toMatch(/Zzyzx/);
+  }
+  expect(await openAgent(pool, vault, access, "os:anna")).toBe("Agent Zzyzx & Partners");
+  await expect(openAgent(pool, vault, own, "os:anna")).rejects.toThrow(/by no agent/);
+
+  await confirmIdentity(pool, optOut, "power_of_attorney", "os:anna");
+  await pipeline.client.workflow.getHandle(serveWorkflowId(optOut)).signal("identified");
+  await challenge(access);
+  const { data } = codeIn(mailer.calls.at(-1));
+  expect(data.to).toEqual({ kind: "email", value: "c109@crowd.test" });
+  expect((await api.inject(verification(access, data.values.code, "127.0.0.8"))).statusCode).toBe(200);
+  for (const id of [optOut, access]) {
+    await expect.poll(() => stateOf(id), { timeout: 60_000 }).toBe("completed");
+  }
+  const { rows: audited } = await pool.query(
+    "select actor, action, detail from privacy.audit where action in ('request.mandate', 'request.agent') order by action",
+  );
+  expect(audited).toEqual([
+    { actor: "os:anna", action: "request.agent", detail: { request: access } },
+    { actor: "os:anna", action: "request.mandate", detail: { request: optOut, proof: "power_of_attorney" } },
+  ]);
+  await expect(openAgent(pool, vault, access, "os:anna")).rejects.toThrow(/forgotten who asked/);
+});
+
 test("five wrong codes, and three codes, are the end of guessing", async () => {
   const { subject_request_id: id, ...rest } = asked(CANARY.email);
   await call("POST", "/requests", { subject_request_id: id, ...rest });
@@ -249,14 +333,20 @@ test("five wrong codes, and three codes, are the end of guessing", async () => {
   await makeChallenge(pipeline.pool, pipeline.vault, id, "os:anna");
   await expect(makeChallenge(pipeline.pool, pipeline.vault, id, "os:anna")).rejects.toThrow(/has had 3 codes/);
 });
-const verification = (id: string, code: string) => ({
+const verification = (id: string, code: string, remoteAddress = "127.0.0.9") => ({
   method: "POST" as const,
   url: `/requests/${id}/verification`,
   headers: { authorization: `Bearer ${TOKEN}` },
   payload: { code },
   // Another caller than the other test's, whose calls are counted apart.
-  remoteAddress: "127.0.0.9",
+  remoteAddress,
 });
+
+/** Calls beside those that other tests' callers have made, which are counted apart. */
+const apart = { headers: { authorization: `Bearer ${TOKEN}` }, remoteAddress: "127.0.0.7" };
+const posting = (payload: object) => ({ method: "POST" as const, url: "/requests", payload, ...apart });
+const stateOf = async (id: string): Promise<unknown> =>
+  (await api.inject({ url: `/requests/${id}`, ...apart })).json<{ request_status: string }>().request_status;
 
 test("an opt-out needs no identity; somebody unknown is answered as somebody known is, and no answer or log has a value", async () => {
   const optOut = asked("c101@crowd.test", { subject_request_type: "opt_out", regulation: "ccpa" });

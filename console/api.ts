@@ -99,7 +99,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     checkCallbacks(body.status_callback_urls ?? [], options.callbackOrigins);
     const known = await findRequest(pool, body.subject_request_id);
     const intake = readOpenDsr(body);
-    if (known && known.kind !== intake.kind) {
+    if (known && (known.kind !== intake.kind || (known.terms.isByAgent ?? false) !== (intake.agent !== undefined))) {
       return await reply.code(409).send({ error: "a request of this id asks for something else" });
     }
     const taken = known ? null : await takeIn(pool, vault, project, intake);

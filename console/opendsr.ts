@@ -18,6 +18,7 @@ export const REQUEST_SCHEMA = {
       pattern: "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
     },
     subject_request_type: { enum: Object.keys(SUBJECT_REQUEST_TYPES) },
+    agent: { type: "string", minLength: 1, maxLength: 200 },
     submitted_time: { type: "string", maxLength: 40 },
     api_version: { type: "string", pattern: "^2\\.\\d{1,3}$" },
     status_callback_urls: {
@@ -49,6 +50,8 @@ export interface OpenDsrRequest {
   subject_request_type: string;
   subject_identities: { identity_type: string; identity_value: string }[];
   status_callback_urls?: string[];
+  /** Who asks for the person. */
+  agent?: string;
 }
 
 /** What a request asks, in our words. */
@@ -68,6 +71,7 @@ export function readOpenDsr(body: OpenDsrRequest): Intake {
       phones: [...values("phone"), ...values("phone_number")],
       ids: others.map((each) => `${each.identity_type}:${each.identity_value}`),
     },
+    ...(body.agent !== undefined && { agent: body.agent }),
     ...(body.status_callback_urls && { callbacks: body.status_callback_urls }),
     actor: "api",
   };

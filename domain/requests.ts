@@ -39,6 +39,8 @@ export interface RequestTerms {
   expiresAt?: string;
   /** correction: `source.stream.field` of the values to correct. */
   fields?: string[];
+  /** Somebody else asks for the person, under a mandate that they have or say they have. */
+  isByAgent?: true;
   /** Why it was refused. */
   refusal?: RefusalReason;
 }
@@ -47,15 +49,27 @@ export interface RequestTerms {
 export const IDENTITY_PROOFS = ["signed_in", "known_contact", "document", "in_person", "challenge"] as const;
 export type IdentityProof = (typeof IDENTITY_PROOFS)[number];
 
+/** On what an agent's mandate rests: what an operator has seen or asked (CCPA § 7063, GDPR article 12(2)). The person's own answer to a challenge does as well. */
+export const MANDATES = [
+  "confirmed_by_person",
+  "signed_permission",
+  "power_of_attorney",
+  "legal_representative",
+] as const;
+export type Mandate = (typeof MANDATES)[number];
+
 /** Days in which an identity has to be shown: half of the shortest time to answer, so that the other half is left for it. */
 export const IDENTITY_DAYS = 14;
 
 /** Choices about the use of data bind whoever asks: the law allows no identity check before them (11 CCR § 7026(d), GDPR articles 7(3) and 21). */
 const UNCHECKED: readonly RequestKind[] = ["opt_out", "limit", "objection", "consent"];
 
-/** Whether who asks has to show who they are; whoever enters a request by a command has seen to it. */
-export function needsIdentity(kind: RequestKind, channel: string): boolean {
-  return channel === "api" && !UNCHECKED.includes(kind);
+/**
+ * Whether who asks has to show who they are; whoever enters a request by a command has seen to it. An agent's word is never
+ * enough, whatever they ask and however it came (11 CCR § 7026(j)).
+ */
+export function needsIdentity(kind: RequestKind, channel: string, terms: RequestTerms): boolean {
+  return terms.isByAgent === true || (channel === "api" && !UNCHECKED.includes(kind));
 }
 
 /** Rows of one relation that a request touches. */

@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { needsIdentity, type RequestState } from "../../domain/requests.ts";
+import { needsIdentity, type RequestState, type RequestTerms } from "../../domain/requests.ts";
 import { inTransaction } from "../database.ts";
 import { quoteRelation } from "../models/build.ts";
 import { noteEvent } from "../requests/store.ts";
@@ -50,12 +50,12 @@ async function openBatchRow(client: pg.ClientBase): Promise<string | null> {
 
 /** Erasures that wait for their plan and may have one, oldest first. */
 export async function listUnplanned(pool: pg.Pool): Promise<string[]> {
-  const { rows } = await pool.query<{ id: string; channel: string; state: RequestState }>(
-    `select request_id as id, channel, state from privacy.requests
+  const { rows } = await pool.query<{ id: string; channel: string; state: RequestState; terms: RequestTerms }>(
+    `select request_id as id, channel, state, terms from privacy.requests
      where kind = 'erasure' and state in ('received', 'verified') order by received_at, request_id limit ${MOST}`,
   );
   return rows
-    .filter(({ channel, state }) => state === "verified" || !needsIdentity("erasure", channel))
+    .filter(({ channel, state, terms }) => state === "verified" || !needsIdentity("erasure", channel, terms))
     .map(({ id }) => id);
 }
 

@@ -1,10 +1,11 @@
 import { createHash, hkdfSync, timingSafeEqual } from "node:crypto";
 import type pg from "pg";
 import { UserError } from "../../domain/errors.ts";
-import { IDENTITY_DAYS, needsIdentity, type IdentityProof } from "../../domain/requests.ts";
+import { IDENTITY_DAYS, MANDATES, needsIdentity, type IdentityProof, type Mandate } from "../../domain/requests.ts";
+import { recordAudit } from "../audit.ts";
 import { inTransaction } from "../database.ts";
 import type { Vault } from "../vault.ts";
-import { moveRequest, noteEvent, readRequest, requestKey } from "./store.ts";
+import { moveRequest, noteEvent, openSealed, readRequest, requestKey, type RequestSecret } from "./store.ts";
 
 /** Wrong answers to one code, and codes to one request: 15 guesses of 8 digits find one in 6.7 million. */
 const ATTEMPTS = 5;
@@ -17,8 +18,8 @@ const DAY_MS = 86_400_000;
  * @returns milliseconds that are left to show who one is; null: nothing is to be shown, or it was
  */
 export async function beginIdentityCheck(pool: pg.Pool, requestId: string): Promise<number | null> {
-  const { kind, channel, state } = await readRequest(pool, requestId);
-  if (state !== "received" || !needsIdentity(kind, channel)) return null;
+  const { kind, channel, state, terms } = await readRequest(pool, requestId);
+  if (state !== "received" || !needsIdentity(kind, channel, terms)) return null;
   await openCheck(pool, requestId);
   const { rows } = await pool.query<{ left: number }>(
     `select (extract(epoch from expires_at - clock_timestamp()) * 1000)::float8 as left
@@ -35,18 +36,47 @@ async function openCheck(client: pg.Pool | pg.ClientBase, requestId: string): Pr
   );
 }
 
-/** Notes that who asks is who they say, and how it was shown. @throws UserError where nobody waits for that */
+/**
+ * Notes that who asks is who they say, or that an agent has a mandate, and how it was shown. Audited.
+ * @throws UserError where nobody waits for that: who an agent is says nothing of a mandate
+ */
 export async function confirmIdentity(
   pool: pg.Pool,
   requestId: string,
-  proof: IdentityProof,
+  proof: IdentityProof | Mandate,
   actor: string,
 ): Promise<void> {
-  const { state } = await readRequest(pool, requestId);
-  const moved = await inTransaction(pool, (client) =>
-    moveRequest(client, requestId, ["received"], "verified", actor, { proof }),
-  );
+  const { state, terms } = await readRequest(pool, requestId);
+  const isByAgent = terms.isByAgent === true;
+  if (isByAgent !== isMandate(proof)) {
+    const mend = isByAgent
+      ? `was made by an agent, whose mandate is to be shown: ${MANDATES.join(", ")}; or challenge asks the person`
+      : "was made by the person, so there is no mandate to note";
+    throw new UserError(mend, { key: "--by" });
+  }
+  const moved = await inTransaction(pool, async (client) => {
+    if (!(await moveRequest(client, requestId, ["received"], "verified", actor, { proof }))) return false;
+    const action = isByAgent ? "request.mandate" : "request.verify";
+    await recordAudit(client, { actor, action, detail: { request: requestId, proof } });
+    return true;
+  });
   if (!moved) throw new UserError(`the request is ${state}, so nobody waits for an identity`, { key: "request" });
+}
+
+function isMandate(proof: IdentityProof | Mandate): proof is Mandate {
+  return (MANDATES as readonly string[]).includes(proof);
+}
+
+/** Who asks for the person, as they have named themselves, for whoever looks into their mandate. Audited. */
+export async function openAgent(pool: pg.Pool, vault: Vault, requestId: string, actor: string): Promise<string> {
+  const { terms } = await readRequest(pool, requestId);
+  if (!terms.isByAgent) throw new UserError("was made by the person, and by no agent", { key: "request" });
+  const agent = (await openSealed<RequestSecret>(pool, vault, requestId, "secret"))?.agent;
+  if (agent === undefined) throw new UserError("has ended, and forgotten who asked", { key: "request" });
+  await inTransaction(pool, (client) =>
+    recordAudit(client, { actor, action: "request.agent", detail: { request: requestId } }),
+  );
+  return agent;
 }
 
 /**
@@ -61,8 +91,8 @@ export async function makeChallenge(
   requestId: string,
   actor: string,
 ): Promise<{ code: string; number: number }> {
-  const { kind, channel, state } = await readRequest(pool, requestId);
-  if (state !== "received" || !needsIdentity(kind, channel)) {
+  const { kind, channel, state, terms } = await readRequest(pool, requestId);
+  if (state !== "received" || !needsIdentity(kind, channel, terms)) {
     throw new UserError("nobody waits for an identity of this request", { key: "request" });
   }
   const key = await requestKey(pool, vault, requestId);

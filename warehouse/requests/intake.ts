@@ -18,6 +18,8 @@ export interface Intake {
   channel: string;
   jurisdiction: string | null;
   named: NamedSubject;
+  /** Who asks for the person, as they name themselves; absent: the person. */
+  agent?: string;
   terms?: RequestTerms;
   /** correction: the right values by `source.stream.field`; null: there is none. */
   values?: Record<string, string | null>;
@@ -39,6 +41,7 @@ export interface TakenIn {
 }
 
 const LEDGER_KINDS: readonly RequestKind[] = ["restriction", "objection", "opt_out", "limit", "consent"];
+const MOST_OF_AGENT = 200;
 const PURPOSE = /^[a-z][a-z0-9_]{0,62}$/;
 
 /**
@@ -56,6 +59,7 @@ export async function takeIn(pool: pg.Pool, vault: Vault, project: Project, inta
     project.timeZone,
   );
   const secret: RequestSecret = {};
+  if (intake.agent !== undefined) secret.agent = intake.agent;
   if (kind === "correction") secret.values = intake.values ?? {};
   if (kind === "access" || kind === "portability") secret.passphrase = makePassphrase();
   const requestId = await receiveRequest(pool, vault, {
@@ -79,7 +83,7 @@ export async function takeIn(pool: pg.Pool, vault: Vault, project: Project, inta
   };
 }
 
-function readTerms(project: Project, { kind, terms = {}, values = {} }: Intake): RequestTerms {
+function readTerms(project: Project, { kind, agent, terms = {}, values = {} }: Intake): RequestTerms {
   const errors: UserError[] = [];
   const { purposes = [], isLifted, noticeVersion, expiresAt } = terms;
   const isSaid = LEDGER_KINDS.includes(kind);
@@ -106,6 +110,11 @@ function readTerms(project: Project, { kind, terms = {}, values = {} }: Intake):
   if (expiresAt !== undefined && !(Date.parse(expiresAt) > Date.now())) {
     errors.push(new UserError("must be a time that is still to come, in ISO 8601", { key: "expires" }));
   }
+  if (agent !== undefined && (agent.trim() === "" || agent.length > MOST_OF_AGENT)) {
+    errors.push(
+      new UserError(`names who asks for the person, in ${MOST_OF_AGENT} characters at the most`, { key: "agent" }),
+    );
+  }
   const fields = Object.keys(values).toSorted();
   if (kind !== "correction" && fields.length > 0) {
     errors.push(
@@ -120,6 +129,7 @@ function readTerms(project: Project, { kind, terms = {}, values = {} }: Intake):
     ...(noticeVersion !== undefined && { noticeVersion }),
     ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt).toISOString() }),
     ...(fields.length > 0 && { fields }),
+    ...(agent !== undefined && { isByAgent: true as const }),
   };
 }
 

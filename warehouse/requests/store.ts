@@ -33,6 +33,8 @@ export interface RequestSecret {
   values?: Record<string, string | null>;
   /** access: what encrypts the archive. */
   passphrase?: string;
+  /** Who asks for the person. */
+  agent?: string;
 }
 
 /** What of a request is sealed under its key. */
@@ -80,7 +82,11 @@ export async function receiveRequest(pool: pg.Pool, vault: Vault, request: NewRe
       "insert into privacy.request_callbacks (request_id, url) select $1, unnest($2::text[]) on conflict do nothing",
       [requestId, callbacks],
     );
-    await noteEvent(client, requestId, actor, "received", { kind, identifiers: identifiers.length });
+    await noteEvent(client, requestId, actor, "received", {
+      kind,
+      identifiers: identifiers.length,
+      ...(terms.isByAgent && { by_agent: true }),
+    });
   });
   return requestId;
 }
