@@ -72,6 +72,8 @@ export function registerAccess(request: Command): void {
 /** For its owner alone, there whole or not at all. */
 async function take(pool: Parameters<typeof takeArchive>[0], requestId: string, out: string): Promise<void> {
   const half = `${out}.part`;
-  await pipeline(takeArchive(pool, requestId, actor()), createWriteStream(half, { mode: 0o600, flags: "wx" }));
-  await rename(half, out);
+  await takeArchive(pool, requestId, actor(), async (parts) => {
+    await pipeline(parts, createWriteStream(half, { mode: 0o600, flags: "wx" }));
+    await rename(half, out);
+  });
 }

@@ -3,6 +3,7 @@ import { appendFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, Connection } from "@temporalio/client";
+import { BlobReader, TextWriter, ZipReader, type FileEntry } from "@zip.js/zip.js";
 import type { FastifyInstance } from "fastify";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { challengeWorkflowId, serveWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
@@ -123,13 +124,18 @@ test("a request by HTTP waits for the identity, goes on with the code that was s
   expect((await call("DELETE", `/requests/${id}`)).status).toBe(409);
 });
 
-test("access by HTTP waits for the identity too; its passphrase is in the first answer alone", async () => {
+test("access by HTTP waits for the identity too; its passphrase is in the first answer alone, and its archive is taken once", async () => {
   const request = asked("c104@crowd.test", { subject_request_type: "access" });
   const id = request.subject_request_id;
   const passphraseOf = async () =>
     ((await (await call("POST", "/requests", request)).json()) as { extensions?: { miette: { passphrase: string } } })
       .extensions?.miette.passphrase;
-  expect(await passphraseOf()).toMatch(/^\S{20,}$/);
+  const password = (await passphraseOf()) as string;
+  expect(password).toMatch(/^\S{20,}$/);
+  const take = (of: string) => call("GET", `/requests/${of}/archive`);
+  const bodyOf = async () => (await (await call("GET", `/requests/${id}`)).json()) as Record<string, unknown>;
+  const early = await take(id);
+  expect([early.status, (await bodyOf())["results_url"]]).toEqual([404, undefined]);
   expect(await passphraseOf()).toBeUndefined();
   const archive = "select from privacy.archives where request_id = $1 and finished_at is not null";
   expect((await pipeline.pool.query(archive, [id])).rowCount).toBe(0);
@@ -137,6 +143,65 @@ test("access by HTTP waits for the identity too; its passphrase is in the first 
   await pipeline.client.workflow.getHandle(serveWorkflowId(id)).signal("identified");
   await expect.poll(() => statusOf(id), { timeout: 60_000 }).toBe("completed");
   expect((await pipeline.pool.query(archive, [id])).rowCount).toBe(1);
+  const { results_url: url } = await bodyOf();
+  expect(url).toBe(`${base}/requests/${id}/archive`);
+  expect((await fetch(url as string)).status).toBe(401);
+  expect((await call("HEAD", `/requests/${id}/archive`)).status).toBe(404);
+
+  // Two who take it at once: one of them gets it. Whoever is cut off may begin anew.
+  const held = await pipeline.pool.connect();
+  await held.query("begin");
+  await held.query("select from privacy.archives where request_id = $1 for update", [id]);
+  expect((await take(id)).status).toBe(404);
+  await held.query("rollback");
+  held.release();
+  const given = await take(id);
+  expect([given.status, given.headers.get("content-type")]).toEqual([200, "application/zip"]);
+  const zip = new ZipReader(new BlobReader(await given.blob()), { useWebWorkers: false });
+  const data = (await zip.getEntries()).find(({ filename }) => filename === "data.json") as FileEntry;
+  expect(JSON.parse(await data.getData(new TextWriter(), { password }))).toMatchObject({ about: { request: id } });
+  await expect.poll(async () => (await pipeline.pool.query(archive, [id])).rowCount).toBe(0);
+  expect((await bodyOf())["results_url"]).toBeUndefined();
+  const answers = await Promise.all([id, randomUUID()].map(async (each) => await (await take(each)).text()));
+  expect(new Set([...answers, await early.text()]).size).toBe(1);
+  const { rows: audited } = await pipeline.pool.query(
+    "select actor, detail from privacy.audit where action = 'archive.take'",
+  );
+  expect(audited).toEqual([{ actor: "api", detail: { request: id } }]);
+});
+
+test("a correction by HTTP waits for the identity, and a value that can't be one is told at once, without the value", async () => {
+  const right = { "shop.customers.country": "AT", "shop.customers.phone": null };
+  const request = asked("c115@crowd.test", { subject_request_type: "correction", values: right });
+  const id = request.subject_request_id;
+  expect((await api.inject(posting(request))).statusCode).toBe(201);
+  await confirmIdentity(pipeline.pool, id, "document", "os:anna");
+  await pipeline.client.workflow.getHandle(serveWorkflowId(id)).signal("identified");
+  await expect.poll(() => stateOf(id), { timeout: 60_000 }).toBe("completed");
+  const { rows } = await pipeline.pool.query("select country, phone from raw.shop__customers where email = $1", [
+    pipeline.vault.naming.token("email", "c115@crowd.test"),
+  ]);
+  expect(rows).toEqual([{ country: "AT", phone: null }]);
+  const refused = async (more: Record<string, unknown>) => {
+    const { statusCode, body } = await api.inject(posting(asked("c115@crowd.test", more)));
+    expect(body).not.toMatch(/Zzyzx/);
+    return [statusCode, JSON.parse(body).error as string];
+  };
+  const correction = (values?: object) => refused({ subject_request_type: "correction", ...(values && { values }) });
+  expect(await correction({ "shop.orders.amount": "Zzyzx" })).toEqual([
+    422,
+    expect.stringMatching(/amount.*by its schema/),
+  ]);
+  expect(await correction({ "shop.orders.shoe": "Zzyzx" })).toEqual([
+    422,
+    expect.stringMatching(/no field of a stream/),
+  ]);
+  expect(await correction()).toEqual([422, expect.stringMatching(/names what is wrong/)]);
+  expect(await correction({ "shop.customers.country": 7 })).toEqual([400, expect.stringMatching(/must be string/)]);
+  expect(await refused({ subject_request_type: "access", values: right })).toEqual([
+    422,
+    expect.stringMatching(/corrects nothing/),
+  ]);
 });
 
 const challenge = (requestId: string, destination = "mailer") =>

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import { pipeline } from "node:stream/promises";
 import rateLimit from "@fastify/rate-limit";
 import { WorkflowIdReusePolicy, type Client } from "@temporalio/client";
 import fastify, { type FastifyError, type FastifyInstance } from "fastify";
@@ -7,6 +8,7 @@ import { UserError, UserErrors } from "../domain/errors.ts";
 import { serveWorkflowId, TASK_QUEUE } from "../domain/ids.ts";
 import { statusBody } from "../domain/opendsr.ts";
 import type { Project } from "../domain/project.ts";
+import { hasArchive, takeArchive } from "../warehouse/access/store.ts";
 import { publicKeyPem, signText } from "../warehouse/receipts.ts";
 import { answerChallenge } from "../warehouse/requests/identity.ts";
 import { takeIn } from "../warehouse/requests/intake.ts";
@@ -22,6 +24,9 @@ const CALLS = 300;
 /** Answers to challenges a minute: people type them. */
 const ANSWERS = 10;
 const PATIENCE_MS = 15_000;
+/** Archives that are taken a minute, and how long one may take: less than a transaction may be idle. */
+const TAKINGS = 10;
+const TAKING_MS = 240_000;
 
 export interface ApiOptions {
   pool: pg.Pool;
@@ -114,10 +119,38 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   });
 
   server.get<{ Params: { id: string } }>("/requests/:id", { schema: { params: ID_PARAMS } }, async (request, reply) => {
-    const stored = await findRequest(pool, request.params.id);
+    const { id } = request.params;
+    const stored = await findRequest(pool, id);
     if (!stored) return await reply.code(404).send({ error: "there is no request of this id" });
-    return statusBody(stored);
+    const url = `${request.protocol}://${request.host}/requests/${id}/archive`;
+    return statusBody(stored, (await hasArchive(pool, id)) ? url : null);
   });
+
+  server.get<{ Params: { id: string } }>(
+    "/requests/:id/archive",
+    {
+      schema: { params: ID_PARAMS },
+      // A HEAD would take it too.
+      exposeHeadRoute: false,
+      config: { rateLimit: { max: TAKINGS, timeWindow: "1 minute" } },
+    },
+    async (request, reply) => {
+      await takeArchive(pool, request.params.id, "api", async (parts) => {
+        reply.hijack();
+        const head = { "content-type": "application/zip", "cache-control": "no-store" };
+        reply.raw.writeHead(200, { ...head, "content-disposition": 'attachment; filename="archive.zip"' });
+        await pipeline(parts, reply.raw, { signal: AbortSignal.timeout(TAKING_MS) });
+      }).catch(async (error: unknown) => {
+        // Unknown, of another kind, not ready, taken or over: one answer for all.
+        if (error instanceof UserError) {
+          return await reply.code(404).send({ error: "there is no archive here, or not any more" });
+        }
+        if (!reply.sent) throw error;
+        log("GET /requests/:id/archive was cut off; it can be taken again");
+      });
+      return reply;
+    },
+  );
 
   server.delete<{ Params: { id: string } }>(
     "/requests/:id",

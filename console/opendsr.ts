@@ -5,6 +5,8 @@ import type { Intake } from "../warehouse/requests/intake.ts";
 const MOST_CHARACTERS = 1_000;
 const MOST_IDENTITIES = 20;
 const MOST_CALLBACKS = 5;
+const MOST_VALUES = 100;
+const MOST_OF_VALUE = 10_000;
 
 /** The shape of `POST /requests`; what it does not name is let pass, as OpenDSR asks of extensions. */
 export const REQUEST_SCHEMA = {
@@ -18,6 +20,11 @@ export const REQUEST_SCHEMA = {
       pattern: "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
     },
     subject_request_type: { enum: Object.keys(SUBJECT_REQUEST_TYPES) },
+    values: {
+      type: "object",
+      maxProperties: MOST_VALUES,
+      additionalProperties: { type: ["string", "null"], maxLength: MOST_OF_VALUE },
+    },
     agent: { type: "string", minLength: 1, maxLength: 200 },
     submitted_time: { type: "string", maxLength: 40 },
     api_version: { type: "string", pattern: "^2\\.\\d{1,3}$" },
@@ -50,6 +57,8 @@ export interface OpenDsrRequest {
   subject_request_type: string;
   subject_identities: { identity_type: string; identity_value: string }[];
   status_callback_urls?: string[];
+  /** correction: the right values by `source.stream.field`; null: there is none. */
+  values?: Record<string, string | null>;
   /** Who asks for the person. */
   agent?: string;
 }
@@ -71,6 +80,7 @@ export function readOpenDsr(body: OpenDsrRequest): Intake {
       phones: [...values("phone"), ...values("phone_number")],
       ids: others.map((each) => `${each.identity_type}:${each.identity_value}`),
     },
+    ...(body.values && { values: body.values }),
     ...(body.agent !== undefined && { agent: body.agent }),
     ...(body.status_callback_urls && { callbacks: body.status_callback_urls }),
     actor: "api",

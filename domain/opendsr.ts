@@ -11,6 +11,7 @@ export const SUBJECT_REQUEST_TYPES: Readonly<Record<string, RequestKind>> = {
   erasure: "erasure",
   access: "access",
   portability: "portability",
+  correction: "correction",
   restriction: "restriction",
   objection: "objection",
   opt_out: "opt_out",
@@ -28,8 +29,14 @@ function openDsrStatus(state: RequestState): OpenDsrStatus {
   return "in_progress";
 }
 
-/** What `GET /requests/ID` and callbacks say; of a refusal also why, and where the person may complain. */
-export function statusBody(request: RequestSummary & { terms: RequestTerms }): Record<string, unknown> {
+/**
+ * What `GET /requests/ID` and callbacks say; of a refusal also why, and where the person may complain.
+ * @param resultsUrl where an archive is handed out; null: there is none
+ */
+export function statusBody(
+  request: RequestSummary & { terms: RequestTerms },
+  resultsUrl: string | null = null,
+): Record<string, unknown> {
   const { refusal } = request.terms;
   return {
     api_version: OPENDSR_VERSION,
@@ -38,6 +45,7 @@ export function statusBody(request: RequestSummary & { terms: RequestTerms }): R
     request_status: openDsrStatus(request.state),
     expected_completion_time: isoTime(request.dueAt),
     received_time: isoTime(request.receivedAt),
+    ...(resultsUrl !== null && { results_url: resultsUrl }),
     ...(refusal && { extensions: { miette: { refusal: refusalOf(refusal, request.jurisdiction) } } }),
   };
 }

@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { CodedError, UserError } from "../../domain/errors.ts";
+import { CodedError } from "../../domain/errors.ts";
 import type { RequestReport } from "../../domain/requests.ts";
 import { recordAudit } from "../audit.ts";
 import { inTransaction } from "../database.ts";
@@ -9,12 +9,12 @@ import { resolveScope } from "../erasure/scope.ts";
 import { findRows, holdErased } from "../erasure/sweep-raw.ts";
 import { correctedTokens, openCorrection, sealCorrection } from "../landing/corrections.ts";
 import type { StreamPlan } from "../landing/plan.ts";
-import { brokenConstraint } from "../landing/record.ts";
 import { replaceValues } from "../landing/replace-values.ts";
 import { readSuppressions } from "../landing/suppressions.ts";
 import { issueReceiptOnce } from "../receipts.ts";
 import type { Vault } from "../vault.ts";
 import { refuseRequest } from "./refuse.ts";
+import { readRightValue } from "./right-value.ts";
 import { forgetSubject, moveRequest, openIdentifiers, openSealed, readRequest, type RequestSecret } from "./store.ts";
 import type { Sought } from "./subject.ts";
 
@@ -46,7 +46,7 @@ export async function correctStream(
   { plan, values }: StreamCorrection,
   actor: string,
 ): Promise<number> {
-  const right = new Map([...values].map(([field, text]) => [field, readValue(plan, field, text)]));
+  const right = new Map([...values].map(([field, text]) => [field, readRightValue(plan, field, text)]));
   const sought = await openIdentifiers(pool, vault, requestId);
   const scope = await resolveScope(pool, vault, sought);
   const given = sought.map(({ kind, canonical }) => vault.naming.token(kind, canonical));
@@ -209,28 +209,4 @@ async function sentBefore(
     [recordKey, field],
   );
   return rows[0] ? (await openCorrection(pool, vault, recordKey, field, rows[0].sealed)).wrong : stood;
-}
-
-function readValue(plan: StreamPlan, field: string, text: string | null): string | null {
-  const place = { key: `${plan.stream.source}.${plan.stream.name}.${field}` };
-  const index = plan.fieldIndex.get(field);
-  const declared = index === undefined ? undefined : plan.fields[index];
-  if (!declared) throw new UserError("is no field of a stream here", place);
-  if (text === null) {
-    if (declared.isRequired) throw new UserError("can't be empty: the schema requires it", place);
-    return null;
-  }
-  const type = declared.schema.type;
-  const names = [type].flat();
-  // A command gives text; a number or a truth value of a schema is read from it.
-  const value = names.some((name) => name === "integer" || name === "number")
-    ? Number(text)
-    : names.includes("boolean")
-      ? text === "true"
-      : text;
-  const parsed = declared.type.parse(value);
-  if (parsed === null || typeof parsed !== "string" || brokenConstraint(declared, parsed, value) !== null) {
-    throw new UserError("the right value can't be one of this field, by its schema", place);
-  }
-  return parsed;
 }

@@ -6,6 +6,8 @@ import { requestWorkflow } from "../../domain/ids.ts";
 import type { Project } from "../../domain/project.ts";
 import type { RequestKind, RequestTerms } from "../../domain/requests.ts";
 import type { Vault } from "../vault.ts";
+import { planStream } from "../landing/plan.ts";
+import { readRightValue } from "./right-value.ts";
 import { receiveRequest, type RequestSecret } from "./store.ts";
 import { readSubject, type NamedSubject } from "./subject.ts";
 
@@ -121,7 +123,7 @@ function readTerms(project: Project, { kind, agent, terms = {}, values = {} }: I
       new UserError(`a request of kind ${kind} corrects nothing; make it one of kind correction`, { key: "values" }),
     );
   }
-  if (kind === "correction") errors.push(...wrongFields(project, fields));
+  if (kind === "correction") errors.push(...wrongValues(project, values));
   if (errors.length > 0) throw new UserErrors(errors);
   return {
     ...(purposes.length > 0 && { purposes: [...new Set(purposes)].toSorted() }),
@@ -133,16 +135,16 @@ function readTerms(project: Project, { kind, agent, terms = {}, values = {} }: I
   };
 }
 
-/** Fields that no schema declares, or by which records are told apart. */
-function wrongFields(project: Project, fields: string[]): UserError[] {
-  if (fields.length === 0) {
+/** What can't be corrected: fields that no schema declares or by which records are told apart, and values that can't be of their field. */
+function wrongValues(project: Project, values: Record<string, string | null>): UserError[] {
+  if (Object.keys(values).length === 0) {
     return [
       new UserError("a correction names what is wrong; give source.stream.field and the right value", {
         key: "values",
       }),
     ];
   }
-  return fields.flatMap((name) => {
+  return Object.entries(values).flatMap(([name, value]) => {
     const [source, stream, ...rest] = name.split(".");
     const declared = project.sources.find((each) => each.name === source)?.streams.find((each) => each.name === stream);
     const field = rest.join(".");
@@ -158,7 +160,13 @@ function wrongFields(project: Project, fields: string[]): UserError[] {
         }),
       ];
     }
-    return [];
+    try {
+      readRightValue(planStream(declared, false, { kinds: [], defaultCountry: null, ageOfConsent: 0 }), field, value);
+      return [];
+    } catch (error) {
+      if (error instanceof UserError) return [error];
+      throw error;
+    }
   });
 }
 

@@ -1,0 +1,32 @@
+import { UserError } from "../../domain/errors.ts";
+import type { StreamPlan } from "../landing/plan.ts";
+import { brokenConstraint } from "../landing/record.ts";
+
+/**
+ * A right value as its column would hold it.
+ * @param text as it was given; null: there is none
+ * @throws UserError without the value where it can't be one of its field
+ */
+export function readRightValue(plan: StreamPlan, field: string, text: string | null): string | null {
+  const place = { key: `${plan.stream.source}.${plan.stream.name}.${field}` };
+  const index = plan.fieldIndex.get(field);
+  const declared = index === undefined ? undefined : plan.fields[index];
+  if (!declared) throw new UserError("is no field of a stream here", place);
+  if (text === null) {
+    if (declared.isRequired) throw new UserError("can't be empty: the schema requires it", place);
+    return null;
+  }
+  const type = declared.schema.type;
+  const names = [type].flat();
+  // A command gives text; a number or a truth value of a schema is read from it.
+  const value = names.some((name) => name === "integer" || name === "number")
+    ? Number(text)
+    : names.includes("boolean")
+      ? text === "true"
+      : text;
+  const parsed = declared.type.parse(value);
+  if (parsed === null || typeof parsed !== "string" || brokenConstraint(declared, parsed, value) !== null) {
+    throw new UserError("the right value can't be one of this field, by its schema", place);
+  }
+  return parsed;
+}
