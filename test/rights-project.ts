@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { TASK_QUEUE } from "../domain/ids.ts";
 import type { RequestKind, RequestReport, RequestTerms } from "../domain/requests.ts";
 import { decideSplit } from "../warehouse/identity/decide.ts";
@@ -68,6 +68,36 @@ export async function openRights(): Promise<Rights> {
   return rights;
 }
 
+/** Models whose columns tell by no name whose their rows are. */
+const OWN_MODELS: Record<string, string> = {
+  "core/trails.sql": `-- One row per page that was seen.
+-- key: trail
+select events.record_key as trail, events.device_token as gadget, events.page_url as place from core.events as events
+`,
+  "core/gadgets.sql": `-- One row per device.
+-- key: gadget
+select distinct trails.gadget from core.trails as trails where trails.gadget is not null
+`,
+  "mart/walks.sql": `-- One row per page that was seen.
+-- key: walk
+select trails.trail as walk, length(trails.place) as steps from core.trails as trails
+`,
+  "mart/souls.sql": `-- One row per customer.
+-- key: soul
+select customers.customer_id as soul, customers.country as land from mart.dim_customers as customers
+`,
+  "mart/outings.sql": `-- One row per visit.
+-- key: outing
+select sessions.session_id as outing, sessions.channel as way from mart.fct_sessions as sessions
+`,
+  "mart/things.sql": `-- One row per order and per review.
+-- key: thing
+select orders.order_id as thing, 'order' as sort from mart.fct_orders as orders
+union all
+select reviews.review_id, 'review' from mart.fct_reviews as reviews
+`,
+};
+
 async function writeShop(directory: string): Promise<void> {
   await writeErasureProject(directory);
   await mkdir(join(directory, "sql/segments"), { recursive: true });
@@ -81,7 +111,12 @@ async function writeShop(directory: string): Promise<void> {
     join(directory, "sql/segments/patients.sql"),
     `-- Told by what is sensitive.\n-- purpose: care\n${everybody}\n`,
   );
+  for (const [path, sql] of Object.entries(OWN_MODELS)) {
+    await mkdir(join(directory, "sql/models", dirname(path)), { recursive: true });
+    await writeFile(join(directory, "sql/models", path), sql);
+  }
   const rows = shopRows();
+  rows["reviews"]?.push({ id: 913, email: "c113@crowd.test", stars: 4, text: "good" });
   // An order of hers to another's address, with a note that tells of both, and a cell that a spreadsheet would run.
   rows["orders"]?.push({
     id: 900,

@@ -214,6 +214,23 @@ test("access gives everything that is held, with where it came from, nothing of 
   expect(JSON.parse(empty["data.json"]!)).toMatchObject({ about: { identifiers: [] }, tables: [] });
 });
 
+test("access finds what a project's own models hold, whatever they call what tells whose it is", async () => {
+  const { requestId, passphrase } = await ask("access", "c113@crowd.test");
+  const data = JSON.parse((await openArchive(requestId, passphrase as string))["data.json"]!) as {
+    about: { places: { relation: string; rows: number }[] };
+    tables: { relation: string; rows: { fields: Record<string, unknown> }[] }[];
+  };
+  const rowsIn = (relation: string) => data.about.places.find((place) => place.relation === relation)?.rows;
+  expect(["mart.fct_events", "mart.fct_sessions", "mart.fct_orders", "mart.fct_reviews"].map(rowsIn)).toEqual([
+    1, 1, 1, 1,
+  ]);
+  expect(
+    ["core.trails", "mart.walks", "core.gadgets", "mart.souls", "mart.outings", "mart.things"].map(rowsIn),
+  ).toEqual([1, 1, 1, 1, 1, 2]);
+  const shown = data.tables.find(({ relation }) => relation === "mart.souls")?.rows;
+  expect(shown?.map(({ fields }) => fields["land"])).toEqual(["DE"]);
+});
+
 test("an archive refuses rather than leave out a table that can't be traversed, and a wrong passphrase opens nothing", async () => {
   const token = pipeline.vault.naming.token("email", "c107@crowd.test");
   await rowsOf(`create schema if not exists marketing`);

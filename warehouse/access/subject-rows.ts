@@ -10,6 +10,7 @@ import { carries, findRows, holdErased } from "../erasure/sweep-raw.ts";
 import { ROUNDS } from "../erasure/sweep-tables.ts";
 import { quoteRelation } from "../models/build.ts";
 import type { Graph } from "../models/graph.ts";
+import { findModelRows, MINE } from "./model-rows.ts";
 
 /** Rows of one relation that are the person's. */
 export interface SubjectRows {
@@ -23,8 +24,6 @@ export interface SubjectRows {
   /** An SQL condition on the relation as `t`. */
   where: string;
 }
-
-const MINE = "(select record_key from subject_rows where not is_anothers)";
 
 /**
  * Finds everything that is the person's, by the same relations as an erasure, in the caller's transaction; it makes the
@@ -58,7 +57,7 @@ export async function findSubjectRows(
   }
   await client.query("analyze subject_rows");
   const wheres: Omit<SubjectRows, "rows">[] = tables.flatMap((table) => recordRelations(table));
-  const { reached, strange } = await modelRelations(client, graph);
+  const { reached, strange } = await findModelRows(client, graph, tables);
   wheres.push(...reached);
   for (const { relation, column } of await readPersonKeys(client)) {
     if (graph.specs.has(relation)) continue;
@@ -89,65 +88,6 @@ function recordRelations(table: RawTable): Omit<SubjectRows, "rows">[] {
     { relation: table.relation, kind: "record", where: `t.record_key in ${key}` },
     { relation: `${table.relation}__history`, kind: "record", where: `(t.record_key in ${key} or ${carries(table)})` },
   ];
-}
-
-/** Tables of models, each with how its rows are told to be the person's; strange: those that nothing tells. */
-async function modelRelations(
-  client: pg.ClientBase,
-  graph: Graph,
-): Promise<{ reached: Omit<SubjectRows, "rows">[]; strange: string[] }> {
-  const { rows } = await client.query<{ relation: string; columns: { name: string; type: string }[] }>(
-    `select n.nspname || '.' || c.relname as relation,
-       json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, null)) order by a.attnum) as columns
-     from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid
-     where n.nspname in ('core', 'mart') and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
-     group by 1 order by 1`,
-  );
-  const { rows: keys } = await client.query<{ relation: string; column: string; parent: string; parentColumn: string }>(
-    `select fn.nspname || '.' || f.relname as relation, fa.attname as column, pn.nspname || '.' || p.relname as parent,
-       pa.attname as "parentColumn"
-     from pg_constraint k join pg_class f on f.oid = k.conrelid join pg_namespace fn on fn.oid = f.relnamespace
-     join pg_class p on p.oid = k.confrelid join pg_namespace pn on pn.oid = p.relnamespace
-     join pg_attribute fa on fa.attrelid = f.oid and fa.attnum = k.conkey[1]
-     join pg_attribute pa on pa.attrelid = p.oid and pa.attnum = k.confkey[1]
-     where k.contype = 'f' and cardinality(k.conkey) = 1 and fn.nspname in ('core', 'mart') and pn.nspname in ('core', 'mart')`,
-  );
-  const whereOf = new Map<string, string>();
-  for (const { relation, columns } of rows) {
-    if (!graph.specs.has(relation)) continue;
-    const direct = columns.flatMap(({ name, type }) => {
-      const column = `t.${quoteName(name)}`;
-      if (type === "uuid" && /(?:^|_)customer_id$/.test(name))
-        return [`${column} in (select customer_id from erased_people)`];
-      if (type === "uuid" && /(?:^|_)record_key$/.test(name)) return [`${column} in ${MINE}`];
-      if (type === "text" && /(?:^|_)token$|^customer_ref$/.test(name))
-        return [`${column} in (select token from erased_tokens)`];
-      return [];
-    });
-    // A working table may name nobody, and be told by the event or the order that it is about: their ids are the records'.
-    const about = columns
-      .filter(({ name, type }) => type === "uuid" && /(?:^|_)(?:event|order)_id$/.test(name))
-      .map(({ name }) => `t.${quoteName(name)} in ${MINE}`);
-    const conditions = direct.length > 0 ? direct : about;
-    if (conditions.length > 0) whereOf.set(relation, `(${conditions.join(" or ")})`);
-  }
-  // What points at a row of the person's, and has no person of its own, is the person's too.
-  for (let before = -1; before !== whereOf.size;) {
-    before = whereOf.size;
-    for (const { relation, column, parent, parentColumn } of keys) {
-      const where = whereOf.get(parent);
-      if (!where || whereOf.has(relation) || !graph.specs.has(relation)) continue;
-      const rowsOf = `select t.${quoteName(parentColumn)} from ${quoteRelation(parent)} as t where ${where}`;
-      whereOf.set(relation, `t.${quoteName(column)} in (${rowsOf})`);
-    }
-  }
-  const reached = [...whereOf].map(([relation, where]) => ({
-    relation,
-    kind: relation.startsWith("mart.") ? ("derived" as const) : ("copy" as const),
-    where,
-  }));
-  const strange = rows.map(({ relation }) => relation).filter((relation) => !whereOf.has(relation));
-  return { reached, strange };
 }
 
 /** Runs `work` under one snapshot, over what {@link findSubjectRows} has found; nothing of it is kept. */

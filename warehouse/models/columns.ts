@@ -9,7 +9,7 @@ export interface ColumnSource {
 export interface OutputColumn {
   name: string;
   sources: ColumnSource[];
-  /** Whether the value is passed on as it stands. */
+  /** Whether the value is passed on as it stands, by each part of a union from a source of its own. */
   isCopy: boolean;
   /** False where a part of it could not be traced. */
   isResolved: boolean;
@@ -153,7 +153,8 @@ function union(left: Output, right: Output): Output {
   const columns = left.columns.map((column, i) => {
     const other = right.columns[i];
     const isResolved = column.isResolved && (other?.isResolved ?? false);
-    return { ...column, sources: [...column.sources, ...(other?.sources ?? [])], isCopy: false, isResolved };
+    const isCopy = column.isCopy && (other?.isCopy ?? false);
+    return { ...column, sources: [...column.sources, ...(other?.sources ?? [])], isCopy, isResolved };
   });
   return { columns, isComplete: left.isComplete && right.isComplete };
 }

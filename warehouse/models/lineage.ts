@@ -74,6 +74,14 @@ function columnLineage(graph: Graph, start: ColumnSource): ColumnLineage {
   return { name: start.column, sources: up, dependents, unresolved: [...unresolved.values()] };
 }
 
+/** Columns of other relations whose values a column passes on as they stand; none where it is computed, or that is not known. */
+export function passedOn(graph: Graph, { relation, column }: ColumnSource): ColumnSource[] {
+  const step = graph.makers.get(relation);
+  if (step?.kind === "contract") return directSources(graph, { relation, column }).sources;
+  const output = step?.kind === "sql" ? step.model.output.columns.find(({ name }) => name === column) : undefined;
+  return output?.isCopy ? output.sources : [];
+}
+
 function directSources(
   graph: Graph,
   { relation, column }: ColumnSource,

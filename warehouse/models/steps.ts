@@ -116,8 +116,9 @@ export function describeSteps(
         );
       checkContract(model, contracts, errors);
       for (const { name, sources, isCopy } of model.output.columns) {
-        const [source] = sources;
-        const inherited = isCopy && source ? specs.get(source.relation)?.columns[source.column] : undefined;
+        const [source, ...others] = sources;
+        const inherited =
+          isCopy && source && others.length === 0 ? specs.get(source.relation)?.columns[source.column] : undefined;
         if (inherited) model.spec.columns[name] ??= inherited;
       }
     } else if (step.kind === "contract") {
