@@ -38,7 +38,9 @@ export async function planBuild(
   input: BuildInput,
 ): Promise<{ buildId: string | null; steps: BuildStep[] }> {
   await noteRules(dependencies.pool, (await projectOf(dependencies)).identity);
-  const plan = await planModels(dependencies.pool, await graphOf(dependencies), input);
+  const graph = await graphOf(dependencies);
+  const plan = await planModels(dependencies.pool, graph, input);
+  if (plan.buildId !== null) planned = { buildId: plan.buildId, graph };
   const steps = plan.steps.map(({ step, after }) => ({
     name: step,
     after: plan.hasContracts ? [CONTRACTS, ...after] : after,
@@ -50,7 +52,7 @@ export async function computeModels(
   dependencies: Dependencies,
   { buildId, step }: { buildId: string; step: string },
 ): Promise<ModelReport[]> {
-  const graph = await graphOf(dependencies);
+  const graph = planned?.buildId === buildId ? planned.graph : await graphOf(dependencies);
   const results =
     step === CONTRACTS
       ? await computeContracts(dependencies.pool, graph, buildId)
@@ -81,12 +83,18 @@ export async function publishBuild(
   };
 }
 
+/**
+ * The graph of the build that was planned last in this process: its steps are computed as it was planned, and need not read
+ * a hundred files each (16 ms). What was edited since is noticed by who publishes.
+ */
+let planned: { buildId: string; graph: Graph } | null = null;
+
 /** What the last graph was made of, and the graph. */
 let made: { from: string; graph: Graph } | null = null;
 
 /**
- * The graph of the project's files as they stand now. Each of a build's forty activities asks for it, and reading it anew takes
- * 50 ms of the worker's one thread; so it is made once for what it is made of.
+ * The graph of the project's files as they stand now. Reading it anew takes 50 ms of the worker's one thread, so it is made
+ * once for what it is made of.
  */
 export async function graphOf(dependencies: Dependencies): Promise<Graph> {
   const files = await dependencies.loadSql();

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { mkdir, readFile } from "node:fs/promises";
+import { totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError } from "../domain/errors.ts";
@@ -10,6 +11,9 @@ import { openLog } from "./logs.ts";
 import { findPostgresPrograms } from "./postgres-programs.ts";
 import { LOOPBACK, requireFreePort } from "./ports.ts";
 import { describeExit, type EndSteps, endProcess, exitOf, identifyProcess, type RunningServer } from "./process.ts";
+
+/** What Postgres keeps of its files: an eighth of the memory, since other programs live here too; 1 GB holds a million events. */
+const BUFFERS_MB = Math.min(1_024, Math.floor(totalmem() / 8 / 2 ** 20));
 
 /** A Postgres cluster of one home. */
 export interface PostgresOptions {
@@ -104,8 +108,9 @@ function parameters({ port, isThrowaway }: PostgresOptions): string[] {
     log_min_duration_sample: -1,
     log_parameter_max_length: 0,
     log_parameter_max_length_on_error: 0,
+    // What it reads is mostly in the system's cache, which its own readers of PG 18 reach more slowly: 220 ms against 155.
     io_method: "sync",
-    shared_buffers: "256MB",
+    shared_buffers: `${BUFFERS_MB}MB`,
     max_wal_size: "2GB",
     // Nobody replicates this server, and what a build computes is then written once instead of twice.
     wal_level: "minimal",

@@ -4,6 +4,7 @@ import { CodedError } from "../../domain/errors.ts";
 import { holdingPublishLock, readActiveBuild, readBuild, type Build } from "./build.ts";
 import { BUILD_SCHEMAS, MODEL_SCHEMAS, readShapes } from "./catalog.ts";
 import type { Graph } from "./graph.ts";
+import { checkAhead } from "./checks-ahead.ts";
 import { checkCounts, checkInputVersions, finishPublish } from "./publish-guards.ts";
 import { finishRelations, preparePublication, putTables, putViews, takeApart } from "./publish-relations.ts";
 import { publishIncrement } from "./incremental/publish.ts";
@@ -25,7 +26,7 @@ const LOCK_ATTEMPTS = 20;
 export async function publish(pool: Pool, graph: Graph, buildId: string): Promise<PublishResult> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await holdingPublishLock(pool, (client) => publishOnce(client, graph, buildId));
+      return await holdingPublishLock(pool, (client) => publishOnce(pool, client, graph, buildId));
     } catch (error) {
       if (error instanceof ChecksFailed) await recordFailure(pool, buildId, error);
       const { code } = error as { code?: string };
@@ -45,19 +46,23 @@ export async function publish(pool: Pool, graph: Graph, buildId: string): Promis
   }
 }
 
-async function publishOnce(client: ClientBase, graph: Graph, buildId: string): Promise<PublishResult> {
+async function publishOnce(pool: Pool, client: ClientBase, graph: Graph, buildId: string): Promise<PublishResult> {
   const earlier = await readBuild(client, buildId);
   if (earlier?.status === "published") return earlier.result as PublishResult;
   if (earlier?.status === "failed") throw new ChecksFailed(earlier.result as CheckResult[]);
   const build = await readActiveBuild(client, graph, buildId);
-  return await (build.isIncremental ? publishIncrement(client, graph, build) : publishComputed(client, graph, build));
+  return await (build.isIncremental
+    ? publishIncrement(client, graph, build)
+    : publishComputed(pool, client, graph, build));
 }
 
-async function publishComputed(client: ClientBase, graph: Graph, build: Build): Promise<PublishResult> {
+async function publishComputed(pool: Pool, client: ClientBase, graph: Graph, build: Build): Promise<PublishResult> {
   await client.query("set local search_path = pg_catalog; set local jit = off; set local work_mem = '64MB'");
   await checkInputVersions(client, graph, build);
   const built = await readShapes(client, BUILD_SCHEMAS);
   await checkCounts(client, build, built);
+  const ahead = await checkAhead(pool, client, graph, build, built);
+  if ([...ahead.values()].some(isFailed)) throw new ChecksFailed([...ahead.values()]);
   const published = await readShapes(client, MODEL_SCHEMAS);
   const hashes = await readStateHashes(client);
   const publication = preparePublication({ graph, build, built, published, hashes });
@@ -69,7 +74,12 @@ async function publishComputed(client: ClientBase, graph: Graph, build: Build): 
 
   // A build of a part, in a new warehouse, has not made what every check reads.
   const ready = graph.checks.filter((check) => check.readings.every(({ relation }) => shapes.has(relation)));
-  const checks = await countBreaches(client, ready);
+  const now = await countBreaches(
+    client,
+    ready.filter((check) => !ahead.has(check)),
+  );
+  const results = new Map([...ahead.values(), ...now].map((result) => [result.name, result]));
+  const checks = ready.map(({ name }) => results.get(name)!);
   if (checks.some(isFailed)) throw new ChecksFailed(checks);
   const created = publication.specs.map((spec) => spec.name).filter((relation) => !published.has(relation));
   const reshaped = new Set([...publication.changes.keys(), ...views, ...created]);
