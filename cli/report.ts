@@ -12,6 +12,8 @@ export function registerReport(program: Command): void {
     .option("--out <file>", "the file to write (default: reports/PROJECT.html in the home)")
     .addOption(new Option("--language <language>", "shown first; the page holds both").choices(LANGUAGES).default("en"))
     .action(async (options: { out?: string; language: Language }, command: Command) => {
+      // While the servers are asked, what draws is read: 0.1 s.
+      void import("../report/build-report.ts").catch(() => undefined);
       await withSession(command.optsWithGlobals<GlobalOptions>(), { worker: false }, async (session) => {
         const file = await writeReport(session, options);
         console.log(session.json ? JSON.stringify({ file }) : file);

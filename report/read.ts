@@ -1,4 +1,4 @@
-import type pg from "pg";
+import pg from "pg";
 import { inTransaction } from "../warehouse/database.ts";
 import type { Row } from "./figure.ts";
 
@@ -11,32 +11,42 @@ export type Reading =
   | { problem: string };
 
 /**
- * Reads all figures from one snapshot, in a transaction that cannot write.
- * @param take is given each reading while the server already works at the next, so that drawing takes no time of its own
+ * Reads all figures from one snapshot, in two transactions that cannot write: two processors of the server work, and one of
+ * them while a figure is drawn here.
+ * @param pool has two connections at the least
+ * @param take is given each reading as it comes, in no order
  */
 export async function readFigures<F extends { sql: string }>(
   pool: pg.Pool,
   figures: F[],
   take: (figure: F, reading: Reading) => void,
 ): Promise<void> {
+  const queue = [...figures];
+  const work = async (client: pg.PoolClient): Promise<void> => {
+    // Sorts and hashes of 100,000 orders stay in memory, on a server of any setting.
+    await client.query("set local work_mem = '64MB'");
+    for (let figure = queue.shift(); figure; figure = queue.shift()) take(figure, await read(client, figure.sql));
+  };
   await inTransaction(
     pool,
     async (client) => {
-      // Sorts and hashes of 100,000 orders stay in memory, on a server of any setting.
-      await client.query("set local work_mem = '64MB'");
-      let next = figures[0] && read(client, figures[0].sql);
-      for (const [index, figure] of figures.entries()) {
-        const reading = (await next) as Reading;
-        const following = figures[index + 1];
-        next = following && read(client, following.sql);
-        // Where drawing fails, its error is the one that is told.
-        next?.catch(() => undefined);
-        take(figure, reading);
-      }
+      const { rows } = await client.query<{ snapshot: string }>("select pg_export_snapshot() as snapshot");
+      const second = inTransaction(
+        pool,
+        async (other) => {
+          await other.query(`set transaction snapshot ${pg.escapeLiteral(rows[0]!.snapshot)}`);
+          await work(other);
+        },
+        BEGIN,
+      );
+      // Where one fails, the other has nothing more to do, and the first error is the one that is told.
+      await Promise.all([work(client), second]).finally(() => queue.splice(0));
     },
-    "begin isolation level repeatable read read only",
+    BEGIN,
   );
 }
+
+const BEGIN = "begin isolation level repeatable read read only";
 
 async function read(client: pg.PoolClient, sql: string): Promise<Reading> {
   try {
