@@ -1,6 +1,6 @@
 import { CommanderError } from "commander";
 import { CodedError, UserError, UserErrors } from "../domain/errors.ts";
-import { isAway } from "../warehouse/away.ts";
+import { isGone } from "../warehouse/away.ts";
 
 /** What `--json` prints of an error on standard error. */
 interface ErrorLine {
@@ -17,7 +17,7 @@ interface ErrorLine {
  * @returns the exit code: 2 where a person has to mend something, 1 where the world is at fault
  */
 export function reportError(thrown: unknown, json: boolean): number {
-  const error = isAway(thrown) ? unavailable() : thrown;
+  const error = isGone(thrown) ? unavailable() : thrown;
   // Commander has printed its own sentence, or the help that was asked for.
   if (error instanceof CommanderError && (error.exitCode === 0 || !json)) return error.exitCode === 0 ? 0 : 2;
   const isPersons = error instanceof UserError || error instanceof CommanderError;

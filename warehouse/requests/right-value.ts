@@ -16,17 +16,18 @@ export function readRightValue(plan: StreamPlan, field: string, text: string | n
     if (declared.isRequired) throw new UserError("can't be empty: the schema requires it", place);
     return null;
   }
-  const type = declared.schema.type;
-  const names = [type].flat();
-  // A command gives text; a number or a truth value of a schema is read from it.
-  const value = names.some((name) => name === "integer" || name === "number")
-    ? Number(text)
-    : names.includes("boolean")
-      ? text === "true"
-      : text;
+  const value = readText([declared.schema.type].flat(), text);
   const parsed = declared.type.parse(value);
   if (parsed === null || typeof parsed !== "string" || brokenConstraint(declared, parsed, value) !== null) {
     throw new UserError("the right value can't be one of this field, by its schema", place);
   }
   return parsed;
+}
+
+/** A command and HTTP give text; a number or a truth value of a schema is read from it, and what is neither stays text. */
+function readText(types: readonly unknown[], text: string): unknown {
+  const isNumber = types.includes("integer") || types.includes("number");
+  if (isNumber && text.trim() !== "" && Number.isFinite(Number(text))) return Number(text);
+  if (types.includes("boolean") && (text === "true" || text === "false")) return text === "true";
+  return text;
 }
