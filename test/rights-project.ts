@@ -1,12 +1,11 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { TASK_QUEUE } from "../domain/ids.ts";
 import type { RequestKind, RequestReport, RequestTerms } from "../domain/requests.ts";
 import { decideSplit } from "../warehouse/identity/decide.ts";
-import { takeIn } from "../warehouse/requests/intake.ts";
 import { CANARY, CONTROL, shopRows, writeErasureProject, writeRows } from "./erasure-project.ts";
 import { openPipeline, type Pipeline } from "./pipeline.ts";
+import { request } from "./requests.ts";
 
 /** The shop of erasures, with segments for each kind of purpose and an order that names another person. */
 export interface Rights {
@@ -34,23 +33,7 @@ export async function openRights(): Promise<Rights> {
     directory,
     pipeline,
     rowsOf: async <T>(sql: string, values: unknown[] = []) => (await pool.query(sql, values)).rows as T[],
-    async ask(kind, email, terms = {}, values) {
-      const { requestId, workflow, passphrase } = await takeIn(pool, vault, await pipeline.project(), {
-        kind,
-        channel: "cli",
-        jurisdiction: "EU",
-        named: { emails: [email], phones: [], ids: [] },
-        terms,
-        ...(values && { values }),
-        actor: "test",
-      });
-      const report = (await pipeline.client.workflow.execute(workflow.type, {
-        workflowId: workflow.workflowId,
-        taskQueue: TASK_QUEUE,
-        args: [{ requestId, actor: "test", approvedBy: "test" }],
-      })) as RequestReport;
-      return { ...report, requestId, passphrase };
-    },
+    ask: (kind, email, terms = {}, values) => request(pipeline, email, { kind, terms, ...(values && { values }) }),
     async customerOf(email) {
       const token = vault.naming.token("email", email);
       const rows = await rights.rowsOf<{ id: string }>(
