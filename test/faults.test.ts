@@ -89,8 +89,8 @@ describe.each(SEEDS)("with seed %i", (seed) => {
         });
         other = await commands.startWorker();
         if (seed % 2 === 1) {
-          // Nobody waits for the page that the paused worker holds.
-          const ended = await Promise.race([running, sleep(6 * HEARTBEAT_TIMEOUT)]);
+          // Nobody waits for the page that the paused worker holds. Temporal goes on giving it tasks for a minute.
+          const ended = await Promise.race([running, sleep(8 * HEARTBEAT_TIMEOUT)]);
           expect(ended, "another lands all of it").toBeDefined();
         } else {
           const paused = await landedSince(before);

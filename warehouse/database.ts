@@ -8,15 +8,19 @@ const types: pg.CustomTypesConfig = {
     TEXT_TYPES.has(oid) ? (value: string) => value : pg.types.getTypeParser(oid, format as "text")) as never,
 };
 
-const SESSION =
-  "-c timezone=UTC -c datestyle=ISO -c intervalstyle=iso_8601 -c idle_in_transaction_session_timeout=300000";
+const SESSION = "-c timezone=UTC -c datestyle=ISO -c intervalstyle=iso_8601";
+
+/** How long a transaction may be left idle, in seconds: long enough to wait for another session's snapshot. */
+const IDLE_S = 300;
+/** A loader waits for nothing in a transaction, and a worker that was paused in one keeps others from what it holds. */
+const IDLE_LOADER_S = 30;
 
 /** What a session may be, by the work it does; sql/migrations says what each may touch. */
 export type WarehouseRole = "loader" | "publisher" | "privacy" | "activator" | "auditor";
 
 /**
- * A pool of connections to the warehouse. Sessions run in UTC with ISO dates; a transaction left idle for five minutes
- * is ended by the server, since any open writer holds back what the models may read.
+ * A pool of connections to the warehouse. Sessions run in UTC with ISO dates; a transaction left idle for five minutes (a
+ * loader's: for half a minute) is ended by the server, since any open writer holds back what the models may read.
  * @param options.role what the sessions are from their first statement on; without it, the login itself
  */
 export function openPool(databaseUrl: string, options: { max?: number; name: string; role?: WarehouseRole }): pg.Pool {
@@ -29,7 +33,7 @@ export function openPool(databaseUrl: string, options: { max?: number; name: str
     // A server that vanished without a word (a failover, a cut cable) is noticed by the system's probes.
     keepAlive: true,
     keepAliveInitialDelayMillis: 30_000,
-    options: `${SESSION}${options.role ? ` -c role=${options.role}` : ""}`,
+    options: `${SESSION} -c idle_in_transaction_session_timeout=${options.role === "loader" ? IDLE_LOADER_S : IDLE_S}s${options.role ? ` -c role=${options.role}` : ""}`,
   });
   // An idle connection that the server ends (a restart) must not end the process: the next query opens another.
   pool.on("error", () => undefined);

@@ -5,7 +5,7 @@ import { createTestDatabase } from "../test/database.ts";
 import { createWarehouse, type WarehouseUrls } from "./bootstrap.ts";
 import { verifyAudit } from "./audit.ts";
 import { readConsent, readLedger } from "./consent/state.ts";
-import { inTransaction, openPool } from "./database.ts";
+import { inTransaction, openPool, openPools } from "./database.ts";
 import { migrate } from "./migrate.ts";
 import { readReceipts } from "./receipts.ts";
 import { listRequests } from "./requests/store.ts";
@@ -44,6 +44,16 @@ async function as<T>(role: string, work: () => Promise<T>): Promise<T> {
     await worker.query("rollback");
   }
 }
+
+test("a loader that stands still in a transaction keeps nobody waiting for longer than half a minute", async () => {
+  const pools = openPools(urls.worker);
+  try {
+    const { rows } = await pools.loader.query("show idle_in_transaction_session_timeout");
+    expect(rows).toEqual([{ idle_in_transaction_session_timeout: "30s" }]);
+  } finally {
+    await Promise.all(Object.values(pools).map((pool) => pool.end()));
+  }
+});
 
 test("who owns what does not log in, and who logs in is no superuser and owns nothing", async () => {
   const owner = new pg.Client({ connectionString: urls.owner });

@@ -4,7 +4,6 @@ import type { KeyEncryption } from "../privacy/keys.ts";
 import { open, seal } from "../privacy/sealing.ts";
 import { Naming, type NamingKeys } from "../privacy/tokens.ts";
 import { refuseUnfinished } from "./backup/unfinished.ts";
-import { inTransaction } from "./database.ts";
 
 /** An identifier found in a record: what its token stands for. */
 export interface Identifier {
@@ -57,12 +56,9 @@ export class Vault {
   static async open(pool: pg.Pool, encryption: KeyEncryption): Promise<Vault> {
     await refuseUnfinished(pool);
     await openGenerations(pool, encryption);
-    const masters = await inTransaction(pool, async (client) => {
-      const keys = new Map<string, Buffer>();
-      for (const purpose of NAMING_KEYS) keys.set(purpose, (await latestKey(client, encryption, purpose)).key);
-      return Object.fromEntries(keys) as unknown as NamingKeys;
-    });
-    const vault = new Vault(encryption, new Naming(masters));
+    const masters = new Map<string, Buffer>();
+    for (const purpose of NAMING_KEYS) masters.set(purpose, (await latestKey(pool, encryption, purpose)).key);
+    const vault = new Vault(encryption, new Naming(Object.fromEntries(masters) as unknown as NamingKeys));
     await vault.followTokenKey(pool);
     return vault;
   }
@@ -114,7 +110,7 @@ export class Vault {
   async latestKey(pool: pg.Pool, purpose: string): Promise<VersionedKey> {
     let latest = this.#purposes.get(purpose);
     if (!latest) {
-      latest = await inTransaction(pool, (client) => latestKey(client, this.#encryption, purpose));
+      latest = await latestKey(pool, this.#encryption, purpose);
       this.#purposes.set(purpose, latest);
     }
     return latest;
@@ -352,10 +348,10 @@ async function openAll(encryption: KeyEncryption, rows: { generation: number }[]
 }
 
 /** The generation that wraps, held until the transaction's end: a rotation waits for what is being wrapped under the old one. */
-async function currentGeneration(client: pg.ClientBase, encryption: KeyEncryption): Promise<number> {
+async function currentGeneration(client: pg.ClientBase | pg.Pool, encryption: KeyEncryption): Promise<number> {
   // A statement that has waited for a rotation does not see the row that came by it: the next one does.
   for (let attempt = 1; attempt <= 3; attempt += 1) {
-    const { rows } = await client.query<{ generation: number }>(
+    const { rows } = await (client as pg.Pool).query<{ generation: number }>(
       "select generation from vault.generations where status = 'current' for share",
     );
     const generation = rows[0]?.generation;
@@ -366,20 +362,32 @@ async function currentGeneration(client: pg.ClientBase, encryption: KeyEncryptio
   throw new Error("the vault has no current key generation");
 }
 
-async function latestKey(client: pg.ClientBase, encryption: KeyEncryption, purpose: string): Promise<VersionedKey> {
-  const select =
-    "select version, generation, wrapped_key from vault.keys where purpose = $1 order by version desc limit 1";
+/**
+ * The newest key of a purpose, made where there is none: in one statement, so that nobody waits for a process that stands
+ * still between two. A rotation waits for it, as for what `currentGeneration` holds.
+ */
+async function latestKey(pool: pg.Pool, encryption: KeyEncryption, purpose: string): Promise<VersionedKey> {
   type Row = { version: number; generation: number; wrapped_key: Buffer };
-  let [row] = (await client.query<Row>(select, [purpose])).rows;
-  if (!row) {
-    const generation = await currentGeneration(client, encryption);
-    await client.query(
-      "insert into vault.keys (purpose, version, generation, wrapped_key) values ($1, 1, $2, $3) on conflict do nothing",
+  for (let attempt = 1; attempt <= 3; attempt += 1) {
+    const { rows } = await pool.query<Row>(
+      "select version, generation, wrapped_key from vault.keys where purpose = $1 order by version desc limit 1",
+      [purpose],
+    );
+    const [row] = rows;
+    if (row) {
+      await encryption.openGeneration(row.generation);
+      return {
+        version: row.version,
+        key: encryption.unwrap(row.wrapped_key, row.generation, purposeIdentity(purpose)),
+      };
+    }
+    const generation = await currentGeneration(pool, encryption);
+    await pool.query(
+      `insert into vault.keys (purpose, version, generation, wrapped_key)
+       select $1, 1, generation, $3 from vault.generations where generation = $2 and status = 'current' for share
+       on conflict do nothing`,
       [purpose, generation, encryption.wrap(randomBytes(32), generation, purposeIdentity(purpose))],
     );
-    [row] = (await client.query<Row>(select, [purpose])).rows;
   }
-  if (!row) throw new Error(`the key ${purpose} is gone from the vault`);
-  await encryption.openGeneration(row.generation);
-  return { version: row.version, key: encryption.unwrap(row.wrapped_key, row.generation, purposeIdentity(purpose)) };
+  throw new Error(`the key ${purpose} is gone from the vault`);
 }
