@@ -117,7 +117,8 @@ async function writeShop(directory: string): Promise<void> {
 async function partGift({ pipeline, rowsOf, customerOf }: Rights): Promise<void> {
   const { pool, vault } = pipeline;
   const links = await rowsOf<{ stronger: string; weaker: string }>(
-    `select stronger_token as stronger, weaker_token as weaker from core.identity_merges
+    `select stronger_token as stronger, weaker_token as weaker
+     from core.identity_merges join core.identifiers on token = stronger_token
      where $1 in (stronger_token, weaker_token) and customer_id = $2`,
     [vault.naming.token("email", CONTROL.email), await customerOf(CANARY.email)],
   );

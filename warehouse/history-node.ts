@@ -64,12 +64,12 @@ export const historyNode: ModelNode = {
   async computeChanges(context) {
     const { client, changes, published, touched } = context;
     const [history, waiting] = [published(HISTORY.name), published(MERGED_HISTORY.name)];
-    if (!history || !waiting) return null;
+    if (!history || !waiting) return false;
     const ids = [
       [CUSTOMERS, "customer_id"],
       [MERGED_PEOPLE, "former_customer_id"],
     ].flatMap(([relation, key]) => (changes(relation!) ? [`select ${key} from ${changes(relation!)}`] : []));
-    if (!ids.length) return null;
+    if (!ids.length) return false;
     const isTouched = (key: string) => `where ${key} in (${ids.join(" union ")})`;
     await client.query(
       `create table ${touched(HISTORY.name)} as select customer_id, valid from ${history} ${isTouched("customer_id")};
@@ -77,7 +77,8 @@ export const historyNode: ModelNode = {
          select former_customer_id, valid from ${waiting} ${isTouched("former_customer_id")}`,
     );
     const customers = `(select * from ${context.input(CUSTOMERS)} ${isTouched("customer_id")})`;
-    return await write(context, customers, await readBefore(context, isTouched));
+    await write(context, customers, await readBefore(context, isTouched));
+    return true;
   },
 };
 

@@ -50,14 +50,15 @@ export const keptCreditNode: ModelNode = {
     const { client, changes, published, touched } = context;
     const before = published(KEPT_CREDIT.name);
     if (!before || changes("ops.kept_credit") || changes("mart.dim_campaigns") || changes("mart.dim_channels"))
-      return null;
+      return false;
     const orders = changes("mart.fct_orders", ["customer_id"]);
     const isTouched = `where kept.order_id in (select order_id from ${orders ?? "(select null::uuid as order_id) as none"})`;
     await client.query(
       `create table ${touched(KEPT_CREDIT.name)} as
        select kept.order_id, kept.touchpoint_id, kept.model from ${before} as kept ${isTouched}`,
     );
-    return await write(context, isTouched);
+    await write(context, isTouched);
+    return true;
   },
 };
 

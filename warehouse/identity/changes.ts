@@ -7,7 +7,7 @@ import { readContracts, type ContractColumns } from "./contracts.ts";
 import { addFamiliar } from "./familiar.ts";
 import { readBlocked, readDecisions, readFormerPeople, readRecords } from "./read.ts";
 import { addOwnersOfChanges } from "./references.ts";
-import { HIDDEN, PEOPLE, RECORD_OWNERS } from "./tables.ts";
+import { HIDDEN, PEOPLE } from "./tables.ts";
 import { Touched } from "./touched.ts";
 import { createTables, writeTables } from "./write.ts";
 
@@ -18,33 +18,31 @@ import { createTables, writeTables } from "./write.ts";
  *
  * Creates `output(…)` for each table with the rows of those islands as they are now, and `touched(…)` with the keys of
  * all published rows that may be others now: a published row whose key is touched and not among the output goes.
- * @returns how many rows each output has; null where so much is touched that a full computation is cheaper
+ * @returns false where so much is touched that a full computation is cheaper
  */
-export async function resolveChanges(context: ChangeContext): Promise<Record<string, number> | null> {
-  if (!context.published(PEOPLE.name) || !context.published(HIDDEN.name)) return null;
+export async function resolveChanges(context: ChangeContext): Promise<boolean> {
+  if (!context.published(PEOPLE.name) || !context.published(HIDDEN.name)) return false;
   const contracts = await readContracts(context);
   const touched = new Touched(context, contracts);
-  const counts = (await touched.begin())
-    ? await resolveIslands(context, contracts, touched)
-    : await createTables(context);
-  if (!counts) return null;
-  for (const [table, count] of Object.entries(await addFamiliar(context))) counts[table]! += count;
-  counts[RECORD_OWNERS.name]! += await addOwnersOfChanges(context, contracts, touched);
-  counts[RECORD_OWNERS.name]! -= await touched.finish();
-  return counts;
+  if (!(await touched.begin())) await createTables(context);
+  else if (!(await resolveIslands(context, contracts, touched))) return false;
+  await addOwnersOfChanges(context, contracts, touched);
+  await touched.finish();
+  await addFamiliar(context);
+  return true;
 }
 
-/** Creates and fills the outputs with what the islands are now that changed records touch; null where that is too much. */
+/** Creates and fills the outputs with what the islands are now that changed records touch; false where that is too much. */
 async function resolveIslands(
   context: ChangeContext,
   contracts: readonly ContractColumns[],
   touched: Touched,
-): Promise<Record<string, number> | null> {
+): Promise<boolean> {
   const { rules } = context;
   const changed = await readRecords(context, contracts, touched.records);
   await touched.addIdentifiers(tokensOf(changed, () => true));
   for (;;) {
-    if (!(await touched.spread())) return null;
+    if (!(await touched.spread())) return false;
     const records = await readRecords(context, contracts, touched.loaded);
     const blocked = await readBlocked(context, records);
     const before = await touched.readStates(records);
@@ -62,7 +60,7 @@ async function resolveIslands(
     const result = partition({ ...within, ...decisions, rules: rules.identifiers, blocked: isBlocked }, isShared);
     const former = await readFormerPeople(context, within, result.person, touched.people);
     const people = recognisePeople(result.person, former);
-    return await writeTables(context, {
+    await writeTables(context, {
       rules,
       records: within,
       blocked: isBlocked,
@@ -71,6 +69,7 @@ async function resolveIslands(
       former,
       isPart: true,
     });
+    return true;
   }
 }
 

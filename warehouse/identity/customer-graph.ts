@@ -83,7 +83,7 @@ export async function readCustomerGraph(
     );
     const { rows: merges } = await client.query<{ stronger: string; weaker: string; byHand: boolean }>(
       `select stronger_token as stronger, weaker_token as weaker, record_key is null as "byHand"
-       from core.identity_merges where customer_id = $1`,
+       from core.identity_merges where stronger_token in (select token from core.identifiers where customer_id = $1)`,
       [customerId],
     );
     const { rows: refused } = await client.query<{ stronger: string; weaker: string; reason: string; other: string }>(

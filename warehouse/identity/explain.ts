@@ -33,7 +33,7 @@ export async function explainCustomer(
   const person = await findCustomer(pool, customerId);
   const { rows: links } = await pool.query<ChainLink>(
     `select stronger_token as "strongerToken", weaker_token as "weakerToken", record_key as "recordKey"
-     from core.identity_merges where customer_id = $1 order by stronger_token, weaker_token`,
+     from core.identity_merges where stronger_token in (select token from core.identifiers where customer_id = $1) order by stronger_token, weaker_token`,
     [person.customerId],
   );
   if (!pair) return { ...person, links };

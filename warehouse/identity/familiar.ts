@@ -27,12 +27,11 @@ export async function findFamiliar(context: ChangeContext, contracts: readonly C
   ) as [string, string, string, string];
   await client.query(`create table ${FAMILIAR} (record_key uuid primary key, customer_id uuid);
     create table ${FRESH} (record_key uuid, token text, kind text, stronger_token text, customer_id uuid)`);
-  const parts = contracts.flatMap(({ relation, from, tokens, telling }) => {
+  const parts = contracts.flatMap(({ relation, tokens, telling }) => {
     const changed = changes(relation, telling);
+    const carried = tokens.map((token) => `(now).${token}`).join(", ");
     return tokens.length && changed
-      ? [
-          `select record_key, unnest(array[${tokens.join(", ")}]) as token from ${from} join ${changed} as changed using (record_key)`,
-        ]
+      ? [`select record_key, unnest(array[${carried}]) as token from ${changed} as changed where not (now is null)`]
       : [];
   });
   if (!parts.length || rules.identifiers.some((rule) => rule.window)) return;
@@ -45,8 +44,7 @@ export async function findFamiliar(context: ChangeContext, contracts: readonly C
        first_value(token) over own, first_value(rank) over own, first_value(customer_id) over own
      from (select distinct record_key, token from (${parts.join(" union all ")}) as part where token is not null) as record
      -- What stands before the last underscore.
-     join unnest($1::text[]) with ordinality as listed (kind, rank)
-       on starts_with(token, kind || '_') and strpos(substr(token, length(kind) + 2), '_') = 0
+     join unnest($1::text[]) with ordinality as listed (kind, rank) on kind = left(token, -strpos(reverse(token), '_'))
      left join ${identifiers} as known using (token, kind)
      window own as (partition by record_key order by rank, token collate "C" rows unbounded preceding)`,
     [kinds],
@@ -122,25 +120,19 @@ async function findFresh({ client, published, rules }: ChangeContext): Promise<v
   );
 }
 
-/** Gives the familiar records, and the identifiers that came with them, to the people whose they are; counts them. */
-export async function addFamiliar({ client, output }: ChangeContext): Promise<Record<string, number>> {
-  const add = async (table: { name: string }, rows: string) =>
-    (await client.query(`insert into ${output(table.name)} ${rows}`)).rowCount ?? 0;
+/**
+ * Gives the familiar records, and the identifiers that came with them for the first time, to the people whose they are. All
+ * are rows that are not published: no record of these had an owner, and no identifier was known.
+ */
+export async function addFamiliar({ client, added }: ChangeContext): Promise<void> {
   const fresh = `from ${FRESH} as fresh join ${FAMILIAR} using (record_key, customer_id)`;
   // In the order of the keys, so that whoever writes them to an index goes through it once.
-  return {
-    [RECORD_OWNERS.name]: await add(
-      RECORD_OWNERS,
-      `select record_key, customer_id from ${FAMILIAR} order by record_key`,
-    ),
-    [IDENTIFIERS.name]: await add(
-      IDENTIFIERS,
-      `select distinct token, kind, customer_id, false, false ${fresh} order by token`,
-    ),
-    [MERGES.name]: await add(
-      MERGES,
-      `select distinct on (stronger_token, token) stronger_token, token, record_key, customer_id ${fresh}
+  await client.query(
+    `create view ${added(RECORD_OWNERS.name)} as select record_key, customer_id from ${FAMILIAR} order by record_key;
+     create view ${added(IDENTIFIERS.name)} as
+       select distinct token, kind, customer_id, false as is_shared, false as is_blocked ${fresh} order by token;
+     create view ${added(MERGES.name)} as
+       select distinct on (stronger_token, token) stronger_token, token as weaker_token, record_key ${fresh}
        order by stronger_token, token, record_key`,
-    ),
-  };
+  );
 }

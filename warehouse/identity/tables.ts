@@ -81,14 +81,13 @@ export const MERGES: IdentityTable = table({
   name: "core.identity_merges",
   grain: "One row per link that made two people one.",
   key: ["stronger_token", "weaker_token"],
-  notNull: ["customer_id"],
-  foreignKeys: [TO_PEOPLE],
-  types: { stronger_token: "text", weaker_token: "text", record_key: "uuid", customer_id: "uuid" },
+  notNull: [],
+  foreignKeys: [],
+  types: { stronger_token: "text", weaker_token: "text", record_key: "uuid" },
   columns: {
-    stronger_token: "The strongest identifier of the record",
+    stronger_token: "The strongest identifier of the record; core.identifiers tells whose it and the other are",
     weaker_token: "The identifier that the record ties to it",
     record_key: "The record that carries both; the first by its key if several do; null for a merge by hand",
-    customer_id: "The person that both belong to",
   },
 });
 

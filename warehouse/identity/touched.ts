@@ -2,7 +2,7 @@ import type { CanonicalRecords } from "../../identity/records.ts";
 import { quoteName } from "../database.ts";
 import type { ChangeContext } from "../models/relation.ts";
 import type { ContractColumns } from "./contracts.ts";
-import { FAMILIAR, findFamiliar, FRESH } from "./familiar.ts";
+import { FAMILIAR, findFamiliar } from "./familiar.ts";
 import { CONFLICTS, HIDDEN, IDENTIFIERS, MERGED_PEOPLE, MERGES, PEOPLE, RECORD_OWNERS } from "./tables.ts";
 
 /** Above this share of all records, and this many of them, a full computation is the cheaper one. */
@@ -210,8 +210,8 @@ export class Touched {
     return !(await client.query(`select from ${this.#further} limit 1`)).rowCount;
   }
 
-  /** Names the published rows that may be others now, and leaves out owners who are still the same. Tells how many those are. */
-  async finish(): Promise<number> {
+  /** Names the published rows that may be others now, and leaves out owners who are still the same. */
+  async finish(): Promise<void> {
     const { client, output, touched } = this.#context;
     const isTouched = `customer_id in (select customer_id from ${this.people})`;
     await client.query(
@@ -231,17 +231,15 @@ export class Touched {
          from ${this.#published(table.name)} where ${where}`,
       );
     await keys(HIDDEN, `record_key in (select record_key from ${this.records})`);
-    for (const table of [MERGED_PEOPLE, MERGES, CONFLICTS]) await keys(table, isTouched);
+    for (const table of [MERGED_PEOPLE, CONFLICTS]) await keys(table, isTouched);
+    await keys(MERGES, `stronger_token in (select token from ${this.#published(IDENTIFIERS.name)} where ${isTouched})`);
     const same = `now.record_key = owned.record_key and now.customer_id = owned.customer_id`;
     await client.query(
       `create table ${touched(RECORD_OWNERS.name)} as select record_key from ${this.owned} as owned
        where not exists (select from ${output(RECORD_OWNERS.name)} as now where ${same})`,
     );
-    const { rowCount } = await client.query(
-      `delete from ${output(RECORD_OWNERS.name)} as now using ${this.owned} as owned where ${same}`,
-    );
-    await client.query(`drop table ${this.records}, ${this.#further}, ${this.owned}, ${FAMILIAR}, ${FRESH}`);
-    return rowCount ?? 0;
+    await client.query(`delete from ${output(RECORD_OWNERS.name)} as now using ${this.owned} as owned where ${same}`);
+    await client.query(`drop table ${this.records}, ${this.#further}, ${this.owned}`);
   }
 
   #published(relation: string): string {

@@ -87,9 +87,8 @@ async function fillTables(resolution: Resolution, write: Write): Promise<void> {
     else records.writeRecordKey(rows, record[i]!);
   };
   await write(tables.MERGES, merges.record.length, (rows, i) => {
-    rows.row(4);
+    rows.row(3);
     link(rows, merges, i);
-    ids.writeTo(rows, placeOf[merges.stronger[i]!]!);
   });
   const byToken = orderByToken(rules, records.kindOf);
   await write(tables.IDENTIFIERS, byToken.length, (rows, i) => {
@@ -146,9 +145,8 @@ async function fillTables(resolution: Resolution, write: Write): Promise<void> {
 }
 
 /** Creates the identity tables in the build schema without a row. */
-export async function createTables(context: Target): Promise<Record<string, number>> {
+export async function createTables(context: Target): Promise<void> {
   for (const table of tables.TABLES) await createTable(context.client, context, table);
-  return Object.fromEntries(tables.TABLES.map(({ name }) => [name, 0]));
 }
 
 function explain(rules: IdentityRules, code: number): { reason: string; kind: number | null; limit: number | null } {

@@ -49,9 +49,11 @@ export interface ModelNode {
   /**
    * Computes only what changes of the inputs' rows alter: creates each output with the rows of the touched keys as they
    * are now, and `touched(output)` with the keys (the output's key columns, perhaps others beside) of all published rows
-   * that may differ or be gone; returns rows per output, or null where a full computation is needed.
+   * that may differ or be gone. Rows that are sure to be new may stand in `added(output)` instead, a table or a view: they
+   * are written without a look at what is published.
+   * @returns false where a full computation is needed
    */
-  computeChanges?(context: ChangeContext): Promise<Record<string, number> | null>;
+  computeChanges?(context: ChangeContext): Promise<boolean>;
 }
 
 export interface ComputeContext {
@@ -78,10 +80,13 @@ export interface ComputeContext {
 export interface ChangeContext extends ComputeContext {
   /**
    * A relation with the key (of a contract: `record_key`) of the input's rows that came, changed or went since the last
-   * publish, quoted; of a table of `ops`, the table itself if it changed. Null if nothing did.
+   * publish, quoted, and with the row as it is, `now` (null where it went); of a table of `ops`, the table itself if it
+   * changed. Null if nothing did.
    * @param columns of the rows that changed, those alone that did in one of these
    */
   changes(relation: string, columns?: readonly string[]): string | null;
   /** Where to create the touched keys of an output, quoted. */
   touched(relation: string): string;
+  /** Where to create rows of an output whose keys are surely not published yet, quoted. */
+  added(relation: string): string;
 }

@@ -8,6 +8,23 @@ import type { RelationSpec } from "../relation.ts";
 /** Which rows of the published table `t` the build table's rows take the place of; null: of all. */
 export type Replaced = { condition: string; values: readonly unknown[] } | null;
 
+/** Writes rows whose keys are surely not published, and keeps them in `changes`. */
+export async function addRows(
+  client: ClientBase,
+  spec: RelationSpec,
+  shape: Shape,
+  added: string,
+  changes: string,
+): Promise<void> {
+  const columns = shape.columns.map((column) => quoteName(column.name)).join(", ");
+  await client.query(
+    `with come as (
+       insert into ${quoteRelation(spec.name)} (${columns}) select ${columns} from ${added} returning new as became
+     )
+     insert into ${changes} (new) select became from come`,
+  );
+}
+
 /**
  * Brings the build table's rows into the published table: rows that are new or differ are written, rows that it was to
  * replace and does not hold are deleted. Every change is kept in `changes`, old row and new.

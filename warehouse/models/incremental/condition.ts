@@ -15,6 +15,24 @@ export class Parameters {
     return `(${names.join(", ")}) in (select * from unnest(${arrays.join(", ")}))`;
   }
 
+  /** The same for a table's key, of the values alone that `built` has no row of: what came again is not looked up. */
+  gone(
+    range: string,
+    key: readonly string[],
+    typeOf: (column: string) => string,
+    values: Values,
+    built: string,
+  ): string {
+    const arrays = key.map((name, i) => `$${this.#place(values.columns[i]!)}::${withoutModifier(typeOf(name))}[]`);
+    const names = key.map((name) => quoteName(name));
+    const isAgain = names.map((name) => `again.${name} = asked.${name}`).join(" and ");
+    const gone = `select * from unnest(${arrays.join(", ")}) as asked (${names.join(", ")})
+      where not exists (select from ${built} as again where ${isAgain})`;
+    // Most often none has gone: as an array, that is known before the table is read.
+    if (names.length === 1) return `${range}.${names[0]} = any (array(${gone}))`;
+    return `(${names.map((name) => `${range}.${name}`).join(", ")}) in (${gone})`;
+  }
+
   #place(values: readonly string[]): number {
     const place = this.values.indexOf(values);
     return place === -1 ? this.values.push(values) : place + 1;

@@ -7,6 +7,7 @@ import { statementError } from "../sql-errors.ts";
 import type { ContractStep, SqlStep } from "../steps.ts";
 import type { Replaced } from "./apply.ts";
 import { hasWindow } from "./restrict.ts";
+import { Parameters } from "./condition.ts";
 import type { Run } from "./run.ts";
 
 /**
@@ -112,5 +113,7 @@ export async function followContract(run: Run, step: ContractStep): Promise<Repl
     throw statementError(error, { file: step.members.map((member) => member.file).join(", ") });
   }
   await client.query(`analyze ${built} (record_key); reset role`);
-  return { condition: "t.record_key = any ($1::uuid[])", values: [changed] };
+  const gone = new Parameters();
+  const values = { columns: [changed], count: changed.length, hasNull: false };
+  return { condition: gone.gone("t", ["record_key"], () => "uuid", values, built), values: gone.values };
 }

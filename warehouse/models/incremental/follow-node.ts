@@ -8,39 +8,55 @@ import type { Replaced } from "./apply.ts";
 import { differs } from "./changes.ts";
 import { changesOf, isUnknown, type Run } from "./run.ts";
 
-/** Lets a node compute what has changed of its inputs; false where it has to compute all. */
-export async function followNode(run: Run, step: NodeStep): Promise<boolean> {
+/** What a node has made of changes: of each output with work, the quoted relation of rows that are surely new, or null. */
+export type Followed = ReadonlyMap<string, string | null>;
+
+/** Lets a node compute what has changed of its inputs; null where it has to compute all. */
+export async function followNode(run: Run, step: NodeStep): Promise<Followed | null> {
   const { client, graph } = run;
-  if (!step.node.computeChanges) return false;
+  if (!step.node.computeChanges) return null;
   // Of the tables of changes, which go at the end, it is enough to know how large they are and how many values they have.
   await client.query("savepoint followed; set local role transformer; set local default_statistics_target = 10");
   for (const { name } of step.outputs) {
     await client.query(`drop table if exists ${quoteRelation(buildName(name))}, ${touchedName(name)} cascade`);
   }
+  const added = new Map<string, string>();
   const outputs = new Set(step.outputs.map((spec) => spec.name));
   const own = (relation: string, name: string): string => {
     if (!outputs.has(relation)) throw new Error(`${step.name} does not declare the output ${relation}`);
     return name;
   };
   try {
-    const counts = await step.node.computeChanges({
+    const isDone = await step.node.computeChanges({
       client,
       input: quoteRelation,
       output: (relation) => own(relation, quoteRelation(buildName(relation))),
       touched: (relation) => own(relation, touchedName(relation)),
+      added: (relation) => {
+        added.set(relation, own(relation, addedName(relation)));
+        return addedName(relation);
+      },
       published: (relation) => (run.published.has(relation) ? quoteRelation(relation) : null),
       changes: (relation, columns) => changedKeys(run, step, relation, columns),
       rules: graph.settings.identity,
     });
-    if (!counts) {
+    if (!isDone) {
       await client.query("rollback to savepoint followed");
-      return false;
+      return null;
     }
+    const followed = new Map<string, string | null>();
     for (const { name } of step.outputs) {
-      await client.query(`analyze ${quoteRelation(buildName(name))}; analyze ${touchedName(name)}`);
+      const [built, touched] = [quoteRelation(buildName(name)), touchedName(name)];
+      const news = added.get(name) ?? null;
+      const { rowCount } = await client.query(
+        `(select from ${built} limit 1) union all (select from ${touched} limit 1)`,
+      );
+      if (!rowCount && news === null) continue;
+      if (rowCount) await client.query(`analyze ${built}; analyze ${touched}`);
+      followed.set(name, news);
     }
     await client.query("reset role; set local default_statistics_target to default");
-    return true;
+    return followed;
   } catch (error) {
     throw statementError(error, { file: step.file });
   }
@@ -52,7 +68,7 @@ function changedKeys(run: Run, step: NodeStep, relation: string, columns?: reado
   const changes = changesOf(run, relation);
   if (!changes) return null;
   const key = spec.key.map((name) => quoteName(name));
-  return `(select ${key.map((name) => `coalesce((new).${name}, (old).${name}) as ${name}`).join(", ")} from ${changes.table}
+  return `(select ${key.map((name) => `coalesce((new).${name}, (old).${name}) as ${name}`).join(", ")}, new as now from ${changes.table}
     ${columns ? `where ${differs(["old", "new"], columns)}` : ""})`;
 }
 
@@ -65,6 +81,10 @@ export function touchedRows(spec: RelationSpec): Replaced {
   const isGone = `not exists (select from ${quoteRelation(buildName(spec.name))} as again where ${on("again")})`;
   const condition = `exists (select from ${touched} as touched where ${on("t")}${spec.key.includes("valid") ? "" : ` and ${isGone}`})`;
   return { condition, values: [] };
+}
+
+function addedName(relation: string): string {
+  return quoteRelation(`${buildName(relation)}__added`);
 }
 
 function touchedName(relation: string): string {

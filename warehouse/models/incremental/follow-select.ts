@@ -1,6 +1,6 @@
 import { quoteName } from "../../database.ts";
 import { quoteRelation } from "../build.ts";
-import { buildName } from "../catalog.ts";
+import { buildName, hasValidity } from "../catalog.ts";
 import type { Follow } from "../relation.ts";
 import type { Reading } from "../select.ts";
 import type { SqlStep } from "../steps.ts";
@@ -122,6 +122,11 @@ export async function followModel(run: Run, step: SqlStep, touched: readonly Gro
   }
   await client.query(`analyze ${built} (${spec.key.map((name) => quoteName(name)).join(", ")}); reset role`);
   const replaced = new Parameters();
-  const condition = groups.map(({ columns: own, values }) => replaced.among("t", own, typeOf, values)).join(" or ");
+  const [only] = groups;
+  // A span that changes has to go before it comes again.
+  const isByKey = groups.length === 1 && only?.columns.join() === spec.key.join() && !hasValidity(spec, shape);
+  const condition = isByKey
+    ? replaced.gone("t", spec.key, typeOf, only.values, built)
+    : groups.map(({ columns: own, values }) => replaced.among("t", own, typeOf, values)).join(" or ");
   return { condition: `(${condition})`, values: replaced.values };
 }

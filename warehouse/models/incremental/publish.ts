@@ -13,10 +13,10 @@ import type { RowChanges } from "../publish-rows.ts";
 import type { RelationSpec } from "../relation.ts";
 import type { Step } from "../steps.ts";
 import { readStates } from "../work.ts";
-import { applyRows, type Replaced } from "./apply.ts";
+import { addRows, applyRows, type Replaced } from "./apply.ts";
 import { runChecksAgain } from "./check-again.ts";
 import { followContract } from "./follow-contract.ts";
-import { followNode, touchedRows } from "./follow-node.ts";
+import { type Followed, followNode, touchedRows } from "./follow-node.ts";
 import { findTouched, followModel } from "./follow-select.ts";
 import { changesOf, isUnknown, openChanges, type Run } from "./run.ts";
 
@@ -79,9 +79,10 @@ async function takeStep(run: Run, step: Step): Promise<ComputedModel["how"]> {
       const isOther = (input: string) => changesOf(run, input) !== null || isUnknown(run, step, input);
       if (!step.inputs.some(isOther)) return "unchanged";
       if (step.kind === "node") {
-        if (await followNode(run, step)) {
+        const followed = await followNode(run, step);
+        if (followed) {
           await confirmShapes(run, step);
-          return await put(run, step, touchedRows);
+          return await put(run, step, touchedRows, followed);
         }
       } else {
         const { spec } = step.model;
@@ -116,12 +117,23 @@ async function confirmShapes(run: Run, step: Step): Promise<void> {
   }
 }
 
-async function put(run: Run, step: Step, replacedOf: (spec: RelationSpec) => Replaced): Promise<ComputedModel["how"]> {
+/** @param followed where a node has followed changes: which outputs have work, and their rows that are surely new */
+async function put(
+  run: Run,
+  step: Step,
+  replacedOf: (spec: RelationSpec) => Replaced,
+  followed: Followed | null = null,
+): Promise<ComputedModel["how"]> {
   const { client, graph } = run;
   for (const spec of step.outputs) {
+    if (followed && !followed.has(spec.name)) continue;
     const shape = run.published.get(spec.name)!;
     const table = await openChanges(run, spec.name);
-    const counts = await aboutRows(graph, spec, () => applyRows(client, spec, shape, replacedOf(spec), table));
+    const counts = await aboutRows(graph, spec, async () => {
+      const news = followed?.get(spec.name) ?? null;
+      if (news !== null) await addRows(client, spec, shape, news, table);
+      return await applyRows(client, spec, shape, replacedOf(spec), table);
+    });
     run.changes.get(spec.name)!.counts = counts;
     await client.query(`analyze ${table}; drop table ${quoteRelation(buildName(spec.name))} cascade`);
   }
