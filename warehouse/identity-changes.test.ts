@@ -201,6 +201,10 @@ async function compute(how: "full" | "changes"): Promise<void> {
     output: (relation: string) => quoteName(how === "full" ? "build_mart" : "build_core", relation.split(".")[1]!),
     touched: (relation: string) => quoteName("build_core", `touched_${relation.split(".")[1]}`),
     added: (relation: string) => quoteName("build_core", `added_${relation.split(".")[1]}`),
+    touchedValues: () => Promise.reject(new Error("identity runs no select")),
+    rowsWith: () => {
+      throw new Error("identity runs no select");
+    },
     changes: (relation: string) =>
       names.has(`build_core.changed_${relation.split(".")[1]}`)
         ? quoteName("build_core", `changed_${relation.split(".")[1]}`)

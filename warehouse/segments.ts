@@ -31,8 +31,8 @@ export function loadSegment(file: ModelFile): Segment {
   const name = /^segments\/([a-z][a-z0-9_]*)\.sql$/.exec(file.path)?.[1];
   if (!name)
     throw new UserError("a segment is a file segments/<name>.sql, named in snake_case.", { file: file.displayFile });
-  const { description, consent, purpose } = parseSegmentHeader(file);
-  const select = loadMartSelect(file, purpose);
+  const { description, consent, purpose, follows } = parseSegmentHeader(file);
+  const select = loadMartSelect(file, purpose, follows);
   const names = select.output.columns.map((column) => column.name);
   if (select.output.isComplete && (names.length !== 1 || names[0] !== "customer_id")) {
     throw new UserError(`returns ${names.join(", ")}; a segment's select returns customer_id alone.`, {
@@ -72,6 +72,11 @@ export async function membersQuery(
       file,
     });
   }
+  return customersAmong(sql, customers);
+}
+
+/** The same for a select that is known to be right. */
+export function customersAmong(sql: string, customers: string): string {
   return `select customers.customer_id from ${customers} as customers
     join (select distinct segment.customer_id from (\n${sql}\n) as segment) as chosen
       on chosen.customer_id = customers.customer_id`;

@@ -1,5 +1,6 @@
 -- Customers who watched a video in the last 90 days and have not ordered since: to remind them of what they saw.
 -- consent: marketing
+-- follows: mart.fct_events by customer_id; mart.fct_orders by customer_id
 with videos as (
     select customer_id, max(occurred_at) as last_watched_at
     from mart.fct_events

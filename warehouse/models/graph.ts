@@ -4,7 +4,7 @@ import { rawTableName } from "../../domain/streams.ts";
 import type { Contract } from "../contracts.ts";
 import { loadCheck, type Check } from "./check.ts";
 import { checkReferences, closest, findFollowed, orderSteps } from "./graph-rules.ts";
-import { inputsOf } from "./mart-select.ts";
+import { inputsOf, type MartSelect } from "./mart-select.ts";
 import { loadModel, type Model } from "./model.ts";
 import type { ModelNode, RelationSpec } from "./relation.ts";
 import { checkSensitive } from "./sensitive.ts";
@@ -145,14 +145,19 @@ export async function loadGraph(
     checks,
     errors,
   );
-  for (const check of checks) {
-    const place = { file: check.statement.file.displayFile };
-    const inputs = check.readings.map(({ relation }) => relation);
+  for (const follower of [...checks, ...selectsOf(ordered)]) {
+    const place = { file: follower.statement.file.displayFile };
+    const inputs = follower.readings.map(({ relation }) => relation);
     const fail = (mend: string) => errors.push(new UserError(mend, place));
-    check.follows = findFollowed(check.follows, inputs, check.output, makers, fail);
+    follower.follows = findFollowed(follower.follows, inputs, follower.output, makers, fail);
   }
   if (errors.length) throw new UserErrors(errors);
   const specs = new Map(ordered.flatMap((step) => step.outputs.map((spec) => [spec.name, spec] as const)));
   const { currency, timeZone, identity } = project;
   return { steps: ordered, makers, specs, checks, settings: { currency, timeZone, identity }, raw };
+}
+
+/** The selects that nodes run. */
+export function selectsOf(steps: readonly Step[]): MartSelect[] {
+  return steps.flatMap((step) => (step.kind === "node" ? (step.node.selects ?? []) : []));
 }

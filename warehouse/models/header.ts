@@ -27,6 +27,8 @@ export interface SegmentHeader {
   consent: string | null;
   /** What it may read columns of special categories for. */
   purpose: string | null;
+  /** Inputs of whose changes only the customers that they touch have to be looked at again. */
+  follows: Follow[];
 }
 
 interface Declaration {
@@ -37,7 +39,7 @@ interface Declaration {
 
 const MODEL_WORDS = ["materialize", "key", "contract", "follows", "foreign key", "not null", "purpose", "column"];
 const CHECK_WORDS = ["severity", "follows", "purpose"];
-const SEGMENT_WORDS = ["consent", "purpose"];
+const SEGMENT_WORDS = ["consent", "follows", "purpose"];
 const OPENS_A_MODEL = 'what a row is ("-- One row per order.")';
 const OPENS_A_SEGMENT = 'what the segment is for ("-- Customers who …")';
 const REPEATABLE = new Set(["follows", "foreign key", "not null"]);
@@ -100,13 +102,18 @@ export function parseCheckHeader(file: ModelFile): CheckHeader {
   return header;
 }
 
-/** Reads the header of a segment: what it is for, and the purpose that its customers must have consented to. */
+/** Reads the header of a segment: what it is for, the purpose that its customers must have consented to, and what it follows. */
 export function parseSegmentHeader(file: ModelFile): SegmentHeader {
   const { sentence, declarations } = readHeader(file, SEGMENT_WORDS, OPENS_A_SEGMENT);
-  const header: SegmentHeader = { description: sentence, consent: null, purpose: null };
+  const header: SegmentHeader = { description: sentence, consent: null, purpose: null, follows: [] };
   for (const { word, value, line } of declarations) {
     const fail = (mend: string) => new UserError(mend, { file: file.displayFile, line });
-    header[word as "consent" | "purpose"] = parsePurpose(word, value, fail);
+    if (word === "follows") {
+      const follows = parseFollows(value, fail);
+      const other = follows.find(({ columns }) => columns.join() !== "customer_id");
+      if (other) throw fail(`a segment follows ${other.relation} by customer_id, the one column that it returns.`);
+      header.follows.push(...follows);
+    } else header[word as "consent" | "purpose"] = parsePurpose(word, value, fail);
   }
   return header;
 }

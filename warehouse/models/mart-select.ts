@@ -1,7 +1,7 @@
 import { UserErrors } from "../../domain/errors.ts";
 import { outputColumns, type Output } from "./columns.ts";
 import type { SettingName } from "./functions.ts";
-import type { ComputeContext } from "./relation.ts";
+import type { ComputeContext, Follow } from "./relation.ts";
 import { redirect } from "./rewrite.ts";
 import { readSelect, type Reading } from "./select.ts";
 import { parseSelect, type ModelFile, type Statement } from "./syntax.ts";
@@ -14,14 +14,16 @@ export interface MartSelect {
   readings: Reading[];
   settings: ReadonlySet<SettingName>;
   output: Output;
+  /** Inputs of whose changes only the rows that they touch have to be computed again. */
+  follows: Follow[];
 }
 
 /** Parses it under a model's rules. Throws UserErrors with their places. */
-export function loadMartSelect(file: ModelFile, purpose: string | null): MartSelect {
+export function loadMartSelect(file: ModelFile, purpose: string | null, follows: Follow[] = []): MartSelect {
   const statement = parseSelect(file);
   const { readings, settings, errors } = readSelect(statement);
   if (errors.length) throw new UserErrors(errors);
-  return { statement, purpose, readings, settings, output: outputColumns(statement.select, () => null) };
+  return { statement, purpose, readings, settings, output: outputColumns(statement.select, () => null), follows };
 }
 
 /** The relations that some selects read, each once. */

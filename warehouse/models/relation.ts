@@ -89,4 +89,12 @@ export interface ChangeContext extends ComputeContext {
   touched(relation: string): string;
   /** Where to create rows of an output whose keys are surely not published yet, quoted. */
   added(relation: string): string;
+  /**
+   * The values of `column`, as text, for which one of the node's selects has to be computed again, told by what it follows;
+   * null where that can't be told or would be most of its rows.
+   * @param rows how many rows the select has at the most
+   */
+  touchedValues(select: MartSelect, column: string, rows: number): Promise<readonly string[] | null>;
+  /** The select's rows with those values alone, and the parameters of its text, the first of which is $1. */
+  rowsWith(select: MartSelect, column: string, values: readonly string[]): { sql: string; parameters: unknown[] };
 }
