@@ -1,4 +1,5 @@
-import { relative } from "node:path";
+import { join } from "node:path";
+import { displayPath } from "../config/sql-tree.ts";
 import type { RunReport } from "../domain/runs.ts";
 import { runChecks } from "../warehouse/models/run-checks.ts";
 import { query } from "../warehouse/read.ts";
@@ -27,7 +28,7 @@ export async function screenOf(session: Session, report: RunReport, reportFile: 
   ];
   if (session.stack.uiUrl) lines.push(["Temporal UI", session.stack.uiUrl]);
   lines.push(["SQL", psqlCommand(session)]);
-  lines.push(["report", relative(process.cwd(), reportFile)]);
+  lines.push(["report", displayPath(reportFile)]);
   for (const { source, streams: synced } of report.syncs) {
     for (const { stream, notice } of synced) if (notice) lines.push(["notice", `${source}.${stream}: ${notice}`]);
   }
@@ -69,7 +70,6 @@ function number(value: number): string {
 
 /** How to open psql as the analyst; of the embedded warehouse the password lies in a file. */
 export function psqlCommand({ settings, analystUrl }: Session): string {
-  const passwordFile =
-    settings.databaseUrl === null ? `PGPASSFILE=${relative(process.cwd(), settings.home)}/pgpass ` : "";
+  const passwordFile = settings.databaseUrl === null ? `PGPASSFILE=${displayPath(join(settings.home, "pgpass"))} ` : "";
   return `${passwordFile}psql ${analystUrl}`;
 }
