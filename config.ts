@@ -11,7 +11,7 @@ export { declareField } from "./config/declare-field.ts";
 export { TEMPORAL_FILES } from "./config/temporal-security.ts";
 export { flowScalar, flowYaml } from "./config/flow-yaml.ts";
 export { insertAfter, isBlock } from "./config/yaml-lines.ts";
-export { loadSqlTree } from "./config/sql-tree.ts";
+export { displayPath, loadSqlTree } from "./config/sql-tree.ts";
 
 /** Absolute path of the checkout. */
 export const PACKAGE_DIRECTORY = dirname(fileURLToPath(import.meta.url));

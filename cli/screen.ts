@@ -1,5 +1,5 @@
-import { join } from "node:path";
-import { displayPath } from "../config/sql-tree.ts";
+import { resolve } from "node:path";
+import { displayPath } from "../config.ts";
 import type { RunReport } from "../domain/runs.ts";
 import { runChecks } from "../warehouse/models/run-checks.ts";
 import { query } from "../warehouse/read.ts";
@@ -70,6 +70,6 @@ function number(value: number): string {
 
 /** How to open psql as the analyst; of the embedded warehouse the password lies in a file. */
 export function psqlCommand({ settings, analystUrl }: Session): string {
-  const passwordFile = settings.databaseUrl === null ? `PGPASSFILE=${displayPath(join(settings.home, "pgpass"))} ` : "";
+  const passwordFile = settings.databaseUrl === null ? `PGPASSFILE=${displayPath(resolve(settings.home, "pgpass"))} ` : "";
   return `${passwordFile}psql ${analystUrl}`;
 }
