@@ -70,6 +70,7 @@ function number(value: number): string {
 
 /** How to open psql as the analyst; of the embedded warehouse the password lies in a file. */
 export function psqlCommand({ settings, analystUrl }: Session): string {
-  const passwordFile = settings.databaseUrl === null ? `PGPASSFILE=${displayPath(resolve(settings.home, "pgpass"))} ` : "";
+  const passwordFile =
+    settings.databaseUrl === null ? `PGPASSFILE=${displayPath(resolve(settings.home, "pgpass"))} ` : "";
   return `${passwordFile}psql ${analystUrl}`;
 }
