@@ -66,10 +66,11 @@ async function put(people: Record<number, string[]>) {
   await touch(database.pool, "raw.shop__people");
 }
 
-async function buildWith(segments: ModelFile[], options = {}) {
+async function planWith(segments: ModelFile[], options = {}) {
   const graph = await graphOf(FILES, ["people"], { nodes: [segmentsNode(segments.map(loadSegment))] });
-  return (await build(database.pool, graph, options)).published;
+  return await build(database.pool, graph, options);
 }
+const buildWith = async (segments: ModelFile[], options = {}) => (await planWith(segments, options)).published;
 
 /** Names of segments, each with its members at a moment (now: those whose span has no end). */
 async function members(at?: Date): Promise<Record<string, number[]>> {
@@ -224,6 +225,11 @@ describe("segments", () => {
     await put({ 1: ["a"], 2: [] });
     await buildWith([a, tagged("b")]);
     await put({ 1: ["b"], 2: ["a"] });
+    const { plan } = await planWith([a, tagged("b")], { dry: true });
+    expect(plan.relations.find(({ relation }) => relation === "mart.dim_segments")).toMatchObject({
+      action: "full",
+      reason: "mart.tagged changed, which sql/segments/b.sql does not follow",
+    });
     const published = await buildWith([a, tagged("b")]);
     expect(published!.models.find(({ relation }) => relation === "mart.fct_segment_memberships")?.how).toBe("full");
     expect(await members()).toEqual({ a: [2], b: [1] });

@@ -64,7 +64,7 @@ export function segmentsNode(segments: readonly Segment[]): ModelNode {
       );
       await fill(context, segments, {
         members: ({ select }) => {
-          const { sql, parameters } = context.rowsWith(select, "customer_id", among);
+          const { sql, parameters } = context.rowsWith(select, { name: "customer_id", type: "uuid" }, among);
           return Promise.resolve({ sql: customersAmong(sql, context.input(CUSTOMERS)), parameters });
         },
         among,

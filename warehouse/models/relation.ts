@@ -95,6 +95,13 @@ export interface ChangeContext extends ComputeContext {
    * @param rows how many rows the select has at the most
    */
   touchedValues(select: MartSelect, column: string, rows: number): Promise<readonly string[] | null>;
-  /** The select's rows with those values alone, and the parameters of its text, the first of which is $1. */
-  rowsWith(select: MartSelect, column: string, values: readonly string[]): { sql: string; parameters: unknown[] };
+  /**
+   * The select's rows with those values alone, and the parameters of its text, the first of which is $1.
+   * @param column its name, and its type in SQL
+   */
+  rowsWith(
+    select: MartSelect,
+    column: { name: string; type: string },
+    values: readonly string[],
+  ): { sql: string; parameters: unknown[] };
 }

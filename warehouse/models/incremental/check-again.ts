@@ -1,7 +1,7 @@
 import type { Check } from "../check.ts";
 import { readLastChecks } from "../publish-state.ts";
 import { countBreaches, withVersions, type CheckResult } from "../run-checks.ts";
-import { findTouched, selectTouched, typeIn } from "./follow-select.ts";
+import { findTouched, selectTouched } from "./follow-select.ts";
 import { Parameters } from "./condition.ts";
 import { changesOf, type Run } from "./run.ts";
 
@@ -32,11 +32,23 @@ export async function runChecksAgain(run: Run, versions: ReadonlyMap<string, num
         isKnown && before.rows === 0 && check.follows.length ? await findTouched(run, check, [], Infinity, null) : null;
       if (!groups) continue;
       const parameters = new Parameters();
-      const selects = selectTouched(run, check, groups, typeIn(run, check.follows), parameters);
+      const selects = selectTouched(run, check, groups, typeIn(run, check), parameters);
       const sql = selects.map((select) => `select 1 as one from ${select}`).join("\nunion all\n");
       parts.set(check, { sql: sql || "select 1 as one where false", values: parameters.values });
     }
   }
   const done = new Map((await countBreaches(run.client, work, parts)).map((result) => [result.name, result]));
   return ready.map(({ name }) => withVersions(kept.get(name) ?? done.get(name)!, run.graph, versions));
+}
+
+/** A check's own columns have the types of those that they follow. */
+function typeIn(run: Run, check: Check): (column: string) => string {
+  return (name) => {
+    for (const { relation, columns, from } of check.follows) {
+      const place = columns.indexOf(name);
+      const column = run.published.get(relation)?.columns.find((other) => other.name === from?.[place]);
+      if (place !== -1 && column) return column.type;
+    }
+    return "text";
+  };
 }

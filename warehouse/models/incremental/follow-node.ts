@@ -7,7 +7,7 @@ import type { NodeStep } from "../steps.ts";
 import type { Replaced } from "./apply.ts";
 import { differs } from "./changes.ts";
 import { Parameters } from "./condition.ts";
-import { findTouched, selectTouched, typeIn } from "./follow-select.ts";
+import { findTouched, selectTouched } from "./follow-select.ts";
 import { changesOf, isUnknown, type Run } from "./run.ts";
 
 /** What a node has made of changes: of each output with work, the quoted relation of rows that are surely new, or null. */
@@ -44,15 +44,15 @@ export async function followNode(run: Run, step: NodeStep): Promise<Followed | n
         const groups = await findTouched(run, select, [column], rows, null);
         return groups && (groups[0]?.values.columns[0] ?? []);
       },
-      rowsWith: (select, column, values) => {
+      rowsWith: (select, { name, type }, values) => {
         const parameters = new Parameters();
         const group = {
-          columns: [column],
+          columns: [name],
           relations: [],
           values: { columns: [values], count: values.length, hasNull: false },
         };
-        const [part] = selectTouched(run, select, [group], typeIn(run, select.follows), parameters);
-        return { sql: `select q.${quoteName(column)} from ${part}`, parameters: [...parameters.values] };
+        const [part] = selectTouched(run, select, [group], () => type, parameters);
+        return { sql: `select q.${quoteName(name)} from ${part}`, parameters: [...parameters.values] };
       },
       rules: graph.settings.identity,
     });

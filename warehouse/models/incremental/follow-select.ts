@@ -101,18 +101,6 @@ export function selectTouched(
   });
 }
 
-/** The columns of a select without a published shape of its own have the types of those that they follow. */
-export function typeIn(run: Run, follows: readonly Follow[]): (column: string) => string {
-  return (name) => {
-    for (const { relation, columns, from } of follows) {
-      const place = columns.indexOf(name);
-      const column = run.published.get(relation)?.columns.find((other) => other.name === from?.[place]);
-      if (place !== -1 && column) return column.type;
-    }
-    return "text";
-  };
-}
-
 /** Fills the build table of a model with the rows that may have changed; returns which rows they take the place of. */
 export async function followModel(run: Run, step: SqlStep, touched: readonly Group[]): Promise<Replaced> {
   const { client } = run;

@@ -99,9 +99,16 @@ function planStep(
     (input) => work.has(graph.makers.get(input)!) || isOther(graph, states, step.outputs[0]!.name, input),
   );
   if (step.kind === "node") {
-    return step.node.computeChanges
-      ? { action: "incremental", reason, keys: null }
-      : { action: "full", reason, keys: null };
+    if (!step.node.computeChanges) return { action: "full", reason, keys: null };
+    for (const { readings, follows, statement } of step.node.selects ?? []) {
+      const missed = readings.find(
+        ({ relation }) => inputs.includes(relation) && !follows.some((follow) => follow.relation === relation),
+      );
+      if (!missed) continue;
+      const unfollowed = `${missed.relation} changed, which ${statement.file.displayFile} does not follow`;
+      return { action: "full", reason: unfollowed, keys: null };
+    }
+    return { action: "incremental", reason, keys: null };
   }
   const follows = step.model.spec.follows;
   const missed = inputs.find((input) => !follows.some((follow) => follow.relation === input));
