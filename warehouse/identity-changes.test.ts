@@ -231,15 +231,15 @@ async function publishChanges(): Promise<void> {
     const table = name.split(".")[1]!;
     const isSame = (a: string, b: string) => key.map((column) => `${a}.${column} = ${b}.${column}`).join(" and ");
     const values = Object.keys(types).filter((column) => !key.includes(column));
+    // As in a build, before anything goes: a key that is published already would break the primary key.
+    if (added.some((other) => other.table === table))
+      await database.pool.query(`insert into core.${table} select * from build_core.added_${table}`);
     await database.pool.query(
       `delete from core.${table} as t using build_core.touched_${table} as k where ${isSame("t", "k")}
          and not exists (select from build_core.${table} as b where ${isSame("t", "b")});
        insert into core.${table} select * from build_core.${table} on conflict (${key.join()})
          do ${values.length ? `update set ${values.map((column) => `${column} = excluded.${column}`).join()}` : "nothing"}`,
     );
-    // A key that is published already would break the primary key.
-    if (added.some((other) => other.table === table))
-      await database.pool.query(`insert into core.${table} select * from build_core.added_${table}`);
   }
 }
 

@@ -2,12 +2,15 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { UserError } from "../domain/errors.ts";
+import type { FieldSchema } from "../domain/streams.ts";
 import { keyFiles } from "../privacy/key-files.ts";
 import { KeyRing } from "../privacy/keys.ts";
 import { open } from "../privacy/sealing.ts";
 import { createTestDatabase, type TestDatabase } from "../test/database.ts";
+import { syncPages, testStream } from "../test/landing.ts";
 import { verifyAudit } from "./audit.ts";
 import { inTransaction } from "./database.ts";
 import { beginRotation, destroyRetired, keyStatus, proveKeys, rewrapKeys } from "./rotation.ts";
@@ -62,6 +65,24 @@ test("after a rotation the living open under the new generation, and the old one
   expect(await addresses(later)).toEqual(["a@mail.example", "b@mail.example"]);
   expect(later.naming.token("email", "a@mail.example")).toBe(vault.naming.token("email", "a@mail.example"));
   expect((await inTransaction(database.pool, (client) => verifyAudit(client))).firstBad).toBeNull();
+});
+
+test("a rotation and the first page of a new stream do not wait for each other", async () => {
+  const vault = await Vault.open(database.pool, ring());
+  await database.pool.query(`
+    create function vault.linger() returns trigger language plpgsql as 'begin perform pg_sleep(1); return null; end';
+    create trigger linger before insert on vault.identifiers for each statement execute function vault.linger()`);
+  const email: FieldSchema = { type: ["string", "null"], personal: "email", identifier: "email" };
+  const stream = testStream({ type: "object", required: ["id"], properties: { id: { type: "integer" }, email } });
+  const landing = syncPages(database.pool, vault, stream, [{ records: [{ id: 1, email: "a@mail.example" }] }]);
+  const isLingering = async () =>
+    (await database.pool.query("select from pg_stat_activity where wait_event = 'PgSleep'")).rowCount;
+  await expect.poll(isLingering, { timeout: 20_000 }).toBeGreaterThan(0);
+  const rotation = beginRotation(database.pool, ring(), "test");
+  const late = sleep(20_000, "both wait", { ref: false });
+  expect(await Promise.race([landing, late])).toMatchObject({ inserted: 1 });
+  expect(await rotation).toEqual({ current: 2, retiring: [1] });
+  await database.pool.query("drop function vault.linger cascade");
 });
 
 test("old data with the current vault opens the living and not the erased; the older vault opens for nobody", async () => {

@@ -47,6 +47,17 @@ const FILES = [
     "models/mart/tagged.sql",
     "-- One row per person.\n-- key: customer_id\nselect customer_id, array_remove(tags, 'objects') as tags from core.people",
   ),
+  sqlFile(
+    "models/mart/shown.sql",
+    "-- One row per person.\n-- materialize: view\nselect customer_id, tags from mart.tagged",
+  ),
+  sqlFile(
+    "models/mart/friends.sql",
+    `-- One row per acquaintance: whom somebody knows, or nobody that we know of.\n-- key: customer_id, friend_id
+     select people.customer_id, lpad(substring(tag from 7), 32, '0')::uuid as friend_id
+     from core.people as people cross join lateral unnest(people.tags) as tag where tag like 'knows %'
+     union all select ops.nobody(), people.customer_id from core.people as people where 'known' = any (people.tags)`,
+  ),
 ];
 const person = (n: number) =>
   String(n)
@@ -217,6 +228,33 @@ describe("segments", () => {
       { numRuns: 6, endOnFailure: true },
     );
     expect(ways.get("incremental")).toBeGreaterThan(10);
+  });
+
+  test("may follow two columns of one relation: who is told by either is told", async () => {
+    const friendly = segmentFile(
+      "friendly",
+      "select customer_id from mart.friends union all select friend_id from mart.friends",
+      `-- Who knows or is known.
+-- follows: mart.friends by customer_id; mart.friends by customer_id from friend_id
+`,
+    );
+    await put({ 1: ["knows 2"], 2: [], 3: [], 4: [] });
+    await buildWith([friendly]);
+    expect(await members()).toEqual({ friendly: [1, 2] });
+    await put({ 1: ["knows 2"], 2: [], 3: [], 4: ["known"] });
+    const published = await buildWith([friendly]);
+    expect(published!.models.find(({ relation }) => relation === "mart.dim_segments")?.how).toBe("incremental");
+    expect(await members()).toEqual({ friendly: [1, 2, 4] });
+  });
+
+  test("follow a view, also after a build of it alone", async () => {
+    const shown = segmentFile("shown", "select customer_id from mart.shown where 'a' = any (tags)");
+    await put({ 1: ["a"], 2: [] });
+    await buildWith([shown]);
+    await put({ 1: ["a"], 2: ["a"] });
+    await buildWith([shown], { select: ["+mart.shown"] });
+    await buildWith([shown]);
+    expect(await members()).toEqual({ shown: [1, 2] });
   });
 
   test("are computed whole where one of them does not follow what has changed", async () => {

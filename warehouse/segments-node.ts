@@ -7,7 +7,7 @@ import { customersAmong, membersQuery, type Segment } from "./segments.ts";
 
 const CUSTOMERS = "mart.dim_customers";
 const MERGED_PEOPLE = "core.merged_people";
-/** More customers than this who came, went or were merged are looked at by computing all. */
+/** More customers than this who came, went, were merged or changed their mind are looked at by computing all. */
 const MOST_TOUCHED = 20_000;
 
 /**

@@ -363,12 +363,12 @@ async function currentGeneration(client: pg.ClientBase | pg.Pool, encryption: Ke
 }
 
 /**
- * The newest key of a purpose, made where there is none: in one statement, so that nobody waits for a process that stands
- * still between two. A rotation waits for it, as for what `currentGeneration` holds.
+ * The newest key of a purpose, made where there is none. No statement holds anything beyond its end, so that nobody waits
+ * for a process that stands still; a rotation waits for the one that makes it, as for what `currentGeneration` holds.
  */
 async function latestKey(pool: pg.Pool, encryption: KeyEncryption, purpose: string): Promise<VersionedKey> {
   type Row = { version: number; generation: number; wrapped_key: Buffer };
-  for (let attempt = 1; attempt <= 3; attempt += 1) {
+  for (let attempt = 1; ; attempt += 1) {
     const { rows } = await pool.query<Row>(
       "select version, generation, wrapped_key from vault.keys where purpose = $1 order by version desc limit 1",
       [purpose],
@@ -381,6 +381,7 @@ async function latestKey(pool: pg.Pool, encryption: KeyEncryption, purpose: stri
         key: encryption.unwrap(row.wrapped_key, row.generation, purposeIdentity(purpose)),
       };
     }
+    if (attempt > 3) throw new Error(`the key ${purpose} is gone from the vault`);
     const generation = await currentGeneration(pool, encryption);
     await pool.query(
       `insert into vault.keys (purpose, version, generation, wrapped_key)
@@ -389,5 +390,4 @@ async function latestKey(pool: pg.Pool, encryption: KeyEncryption, purpose: stri
       [purpose, generation, encryption.wrap(randomBytes(32), generation, purposeIdentity(purpose))],
     );
   }
-  throw new Error(`the key ${purpose} is gone from the vault`);
 }

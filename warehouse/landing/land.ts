@@ -59,6 +59,8 @@ export async function landPages(
 export async function landPage(pool: pg.Pool, vault: Vault, sync: Sync, page: PreparedPage): Promise<void> {
   const cursorKey = await vault.purposeKey(pool, "cursor");
   const quarantineKey = await vault.purposeKey(pool, "quarantine");
+  // Made here if need be: within the transaction, on another connection, it would wait for a rotation that waits for the page.
+  for (const { plan } of page.streams) await vault.purposeKey(pool, `stream:${plan.stream.source}.${plan.stream.name}`);
   const rejected = page.streams.flatMap((each) => each.rejected);
   const excess = page.streams.find((each) => hasTooManyRejects(sync, each));
   if (excess) {

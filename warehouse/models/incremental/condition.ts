@@ -40,6 +40,9 @@ export class Parameters {
 }
 
 /** A value that is cut to a modifier (`numeric(12,2)`) could meet another than its own. */
-function withoutModifier(type: string): string {
+export function withoutModifier(type: string): string {
+  // By these names alone the two types have a modifier of 1.
+  if (/^character(?! varying)/.test(type)) return "bpchar";
+  if (/^bit(?! varying)/.test(type)) return "varbit";
   return type.replace(/\([^)]*\)/, "");
 }

@@ -86,11 +86,12 @@ export function selectTouched(
   const [only] = groups;
   const conditionOf = (relation: string) => {
     if (groups.length > 1 || !only) return null;
-    const follow = follows.find((other) => other.relation === relation && other.columns.join() === only.columns.join());
-    if (!follow) return null;
+    const own = follows.filter((other) => other.relation === relation && other.columns.join() === only.columns.join());
+    if (!own.length) return null;
     const shape = run.published.get(relation)!;
     const type = (name: string) => shape.columns.find((column) => column.name === name)!.type;
-    return parameters.among("restricted", follow.from!, type, only.values);
+    // A relation that is followed by several of its columns is read by any of them.
+    return own.map(({ from }) => parameters.among("restricted", from!, type, only.values)).join(" or ");
   };
   const text = restrict(statement, readings, conditionOf);
   const conditions = groups.map(({ columns, values }) => parameters.among("q", columns, typeOf, values));

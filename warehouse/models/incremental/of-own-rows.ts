@@ -4,6 +4,7 @@ import type { Output } from "../columns.ts";
 import type { Follow, RelationSpec } from "../relation.ts";
 import type { Group } from "./by-key.ts";
 import type { Values } from "./changes.ts";
+import { withoutModifier } from "./condition.ts";
 import type { Run } from "./run.ts";
 
 /** A model, as far as its rows are told by what it follows. */
@@ -26,7 +27,7 @@ export async function ofOwnRows(run: Run, { spec, output }: FollowingModel, grou
   const names = group.columns.map((_, i) => `v${i}`);
   const arrays = group.columns.map((name, i) => {
     const { type } = shape.columns.find((column) => column.name === name)!;
-    return `$${i + 1}::${type.replace(/\([^)]*\)/, "")}[]`;
+    return `$${i + 1}::${withoutModifier(type)}[]`;
   });
   const having = (relation: string, columns: readonly string[]): string =>
     `select ${names.map((name) => `asked.${name}`).join(", ")} from asked

@@ -108,6 +108,10 @@ function planStep(
       const unfollowed = `${missed.relation} changed, which ${statement.file.displayFile} does not follow`;
       return { action: "full", reason: unfollowed, keys: null };
     }
+    const other = inputs.find(
+      (input) => graph.makers.has(input) && isOther(graph, states, step.outputs[0]!.name, input),
+    );
+    if (other) return { action: "full", reason: `${other} was changed by another build`, keys: null };
     return { action: "incremental", reason, keys: null };
   }
   const follows = step.model.spec.follows;

@@ -44,6 +44,6 @@ export function changesOf(run: Run, relation: string): Changes | null {
 export function isUnknown(run: Run, step: Step, input: string): boolean {
   const state = run.states.get(step.outputs[0]!.name);
   const maker = run.graph.makers.get(input);
-  if (maker && run.graph.specs.get(input)!.materialize === "view") return run.build.relations.has(input);
+  if (maker && run.graph.specs.get(input)!.materialize === "view" && run.build.relations.has(input)) return true;
   return (run.states.get(versionedBy(run.graph, input))?.version ?? 0) !== (state?.inputVersions?.[input] ?? 0);
 }
