@@ -1,98 +1,12 @@
 import fc from "fast-check";
 import pg from "pg";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createTestDatabase, type TestDatabase } from "../test/database.ts";
-import { packageGraph, build, emptyWarehouse, graphOf, sqlFile, touch } from "./models/test-warehouse.ts";
-import { loadParser, type ModelFile } from "./models/syntax.ts";
+import { describe, expect, test } from "vitest";
+import { build, packageGraph } from "./models/test-warehouse.ts";
 import { loadSegment, previewSegment, readSegments } from "./segments.ts";
-import { segmentsNode } from "./segments-node.ts";
+import { person, segmentFile, tagged, taggedPeople } from "./test-segments.ts";
 
-let database: TestDatabase;
-const rows = async (sql: string, values?: unknown[]) => (await database.pool.query(sql, values)).rows;
+const { database, rows, empty, put, buildWith, members } = taggedPeople();
 const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  await loadParser();
-});
-afterAll(() => database.drop());
-beforeEach(async () => {
-  await emptyWarehouse(database.pool);
-  await rows("create table raw.shop__people (n integer primary key, tags text[] not null)");
-});
-
-const FILES = [
-  sqlFile("models/staging/shop__people.sql", "-- One row per person.\nselect n, tags from raw.shop__people"),
-  sqlFile(
-    "models/core/people.sql",
-    `-- One row per person.\n-- key: customer_id\nselect lpad(n::text, 32, '0')::uuid as customer_id, tags from staging.shop__people where not array_to_string(tags, ',') like '%in %'
-     union all select ops.nobody(), '{a}'`,
-  ),
-  sqlFile(
-    "models/mart/dim_customers.sql",
-    "-- One row per customer.\n-- key: customer_id\nselect customer_id, tags from core.people where customer_id <> ops.nobody()",
-  ),
-  sqlFile(
-    "models/core/use_limits.sql",
-    `-- One row per person, choice and purpose.\n-- key: customer_id, choice, purpose
-     select customer_id, 'objection' as choice, 'marketing' as purpose, true as is_limited from core.people where 'objects' = any (tags)`,
-  ),
-  sqlFile(
-    "models/core/merged_people.sql",
-    `-- One row per id that was a person's.\n-- key: former_customer_id
-     select lpad(s.n::text, 32, '0')::uuid as former_customer_id, lpad(substring(tag from 4), 32, '0')::uuid as customer_id
-     from staging.shop__people as s cross join lateral unnest(s.tags) as tag where tag like 'in %'`,
-  ),
-  sqlFile(
-    "models/mart/tagged.sql",
-    "-- One row per person.\n-- key: customer_id\nselect customer_id, array_remove(tags, 'objects') as tags from core.people",
-  ),
-  sqlFile(
-    "models/mart/shown.sql",
-    "-- One row per person.\n-- materialize: view\nselect customer_id, tags from mart.tagged",
-  ),
-  sqlFile(
-    "models/mart/friends.sql",
-    `-- One row per acquaintance: whom somebody knows, or nobody that we know of.\n-- key: customer_id, friend_id
-     select people.customer_id, lpad(substring(tag from 7), 32, '0')::uuid as friend_id
-     from core.people as people cross join lateral unnest(people.tags) as tag where tag like 'knows %'
-     union all select ops.nobody(), people.customer_id from core.people as people where 'known' = any (people.tags)`,
-  ),
-];
-const person = (n: number) =>
-  String(n)
-    .padStart(32, "0")
-    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
-
-const segmentFile = (name: string, sql: string, header = `-- Who has ${name}.\n-- consent: marketing\n`) =>
-  sqlFile(`segments/${name}.sql`, header + sql);
-const tagged = (tag: string) => segmentFile(tag, `select customer_id from mart.tagged where '${tag}' = any (tags)`);
-
-async function put(people: Record<number, string[]>) {
-  await rows("truncate raw.shop__people");
-  await rows(
-    "insert into raw.shop__people select n, array(select jsonb_array_elements_text(tags)) from jsonb_to_recordset($1) as p (n integer, tags jsonb)",
-    [JSON.stringify(Object.entries(people).map(([n, tags]) => ({ n: Number(n), tags })))],
-  );
-  await touch(database.pool, "raw.shop__people");
-}
-
-async function planWith(segments: ModelFile[], options = {}) {
-  const graph = await graphOf(FILES, ["people"], { nodes: [segmentsNode(segments.map(loadSegment))] });
-  return await build(database.pool, graph, options);
-}
-const buildWith = async (segments: ModelFile[], options = {}) => (await planWith(segments, options)).published;
-
-/** Names of segments, each with its members at a moment (now: those whose span has no end). */
-async function members(at?: Date): Promise<Record<string, number[]>> {
-  const found = await rows(
-    `select segment, array_agg(ltrim(replace(customer_id::text, '-', ''), '0')::int order by customer_id) as ids
-     from mart.fct_segment_memberships where case when $1::timestamptz is null then upper_inf(valid) else valid @> $1::timestamptz end
-     group by segment`,
-    [at ?? null],
-  );
-  return Object.fromEntries(found.map(({ segment, ids }) => [segment, ids]));
-}
 
 describe("segments", () => {
   test("have their size, share and members, each once, and neither nobody nor strangers", async () => {
@@ -144,8 +58,7 @@ describe("segments", () => {
     const states = fc.array(fc.record({ 1: tags, 2: tags, 3: tags, 4: tags }), { minLength: 5, maxLength: 5 });
     await fc.assert(
       fc.asyncProperty(states, async (history) => {
-        await emptyWarehouse(database.pool);
-        await rows("create table if not exists raw.shop__people (n integer primary key, tags text[] not null)");
+        await empty();
         const seen: [Date, Record<string, number[]>][] = [];
         for (const state of history) {
           await put(state);
@@ -193,84 +106,6 @@ describe("segments", () => {
     const ended = (each: { segment: string; customer_id: string }) =>
       each.segment === "b" && each.customer_id === person(1);
     expect((await spans("fct_segment_memberships")).filter((each) => !ended(each))).toEqual(before);
-  });
-
-  test("that follow what they read look at the customers alone that a change touches, and end as if all were computed", async () => {
-    const following = ["a", "b"].map((tag) =>
-      segmentFile(
-        tag,
-        `select customer_id from mart.tagged where '${tag}' = any (tags)`,
-        `-- Who has ${tag}.\n-- consent: marketing\n-- follows: mart.tagged by customer_id\n`,
-      ),
-    );
-    const person = (...others: string[]) => fc.subarray(["a", "b", "objects", ...others]);
-    const states = fc.array(fc.record({ 1: person(), 2: person("in 1"), 3: person("in 1"), 4: person("in 3") }), {
-      minLength: 5,
-      maxLength: 5,
-    });
-    const ways = new Map<string, number>();
-    await fc.assert(
-      fc.asyncProperty(states, async (history) => {
-        await emptyWarehouse(database.pool);
-        await rows("create table if not exists raw.shop__people (n integer primary key, tags text[] not null)");
-        for (const state of history) {
-          // Who is merged is merged into somebody who is not.
-          if (state[3].includes("in 1")) state[4] = state[4].filter((tag) => tag !== "in 3");
-          await put(state);
-          const published = await buildWith(following);
-          const how =
-            published?.models.find(({ relation }) => relation === "mart.fct_segment_memberships")?.how ?? "none";
-          ways.set(how, (ways.get(how) ?? 0) + 1);
-          const again = await buildWith(following, { full: true });
-          expect(again!.relations.filter((r) => r.inserted + r.updated + r.deleted > 0)).toEqual([]);
-        }
-      }),
-      { numRuns: 6, endOnFailure: true },
-    );
-    expect(ways.get("incremental")).toBeGreaterThan(10);
-  });
-
-  test("may follow two columns of one relation: who is told by either is told", async () => {
-    const friendly = segmentFile(
-      "friendly",
-      "select customer_id from mart.friends union all select friend_id from mart.friends",
-      `-- Who knows or is known.
--- follows: mart.friends by customer_id; mart.friends by customer_id from friend_id
-`,
-    );
-    await put({ 1: ["knows 2"], 2: [], 3: [], 4: [] });
-    await buildWith([friendly]);
-    expect(await members()).toEqual({ friendly: [1, 2] });
-    await put({ 1: ["knows 2"], 2: [], 3: [], 4: ["known"] });
-    const published = await buildWith([friendly]);
-    expect(published!.models.find(({ relation }) => relation === "mart.dim_segments")?.how).toBe("incremental");
-    expect(await members()).toEqual({ friendly: [1, 2, 4] });
-  });
-
-  test("follow a view, also after a build of it alone", async () => {
-    const shown = segmentFile("shown", "select customer_id from mart.shown where 'a' = any (tags)");
-    await put({ 1: ["a"], 2: [] });
-    await buildWith([shown]);
-    await put({ 1: ["a"], 2: ["a"] });
-    await buildWith([shown], { select: ["+mart.shown"] });
-    await buildWith([shown]);
-    expect(await members()).toEqual({ shown: [1, 2] });
-  });
-
-  test("are computed whole where one of them does not follow what has changed", async () => {
-    const follows = "-- Who has a.\n-- follows: mart.tagged by customer_id\n";
-    const a = segmentFile("a", "select customer_id from mart.tagged where 'a' = any (tags)", follows);
-    await put({ 1: ["a"], 2: [] });
-    await buildWith([a, tagged("b")]);
-    await put({ 1: ["b"], 2: ["a"] });
-    const { plan } = await planWith([a, tagged("b")], { dry: true });
-    expect(plan.relations.find(({ relation }) => relation === "mart.dim_segments")).toMatchObject({
-      action: "full",
-      reason: "mart.tagged changed, which sql/segments/b.sql does not follow",
-    });
-    const published = await buildWith([a, tagged("b")]);
-    expect(published!.models.find(({ relation }) => relation === "mart.fct_segment_memberships")?.how).toBe("full");
-    expect(await members()).toEqual({ a: [2], b: [1] });
   });
 
   test("keep their history when the clock was set back", async () => {
@@ -364,7 +199,7 @@ describe("a preview", () => {
     await put({ 1: ["a"], 2: ["a"], 3: ["a"], 4: [] });
     await buildWith([tagged("a")]);
     const segment = loadSegment(segmentFile("new", "select customer_id from mart.tagged where 'a' = any (tags)"));
-    const analyst = new pg.Pool({ connectionString: database.url, options: "-c role=analyst" });
+    const analyst = new pg.Pool({ connectionString: database().url, options: "-c role=analyst" });
     try {
       expect(await previewSegment(analyst, segment, 2)).toEqual({
         customers: 3,
@@ -385,8 +220,8 @@ describe("a preview", () => {
 
   test("says what to do before anything was built", async () => {
     const segment = loadSegment(segmentFile("a", "select customer_id from mart.tagged"));
-    await expect(previewSegment(database.pool, segment)).rejects.toThrow('run "miette build" first');
-    expect(await readSegments(database.pool)).toEqual(new Map());
+    await expect(previewSegment(database().pool, segment)).rejects.toThrow('run "miette build" first');
+    expect(await readSegments(database().pool)).toEqual(new Map());
   });
 });
 
@@ -403,7 +238,7 @@ describe("the package's segments, goals and customer models", () => {
         place: { file: "miette.yaml", line: 1, key: "goals[0].measure" },
       },
     ]);
-    await build(database.pool, graph);
+    await build(database().pool, graph);
     expect(await rows("select segment, customers::int, share from mart.dim_segments order by 1")).toEqual(
       ["at_risk", "champions", "saw_a_video_and_did_not_buy", "unhappy"].map((segment) => ({
         segment,

@@ -39,7 +39,7 @@ export function changesOf(run: Run, relation: string): Changes | null {
 
 /**
  * Whether an input differs from what the step was computed from in a way that this build does not know: it changed in a
- * build of a part, by another writer, or it is a view.
+ * build of a part, by another writer, or it is a view that this build makes.
  */
 export function isUnknown(run: Run, step: Step, input: string): boolean {
   const state = run.states.get(step.outputs[0]!.name);
