@@ -9,7 +9,7 @@ export class Parameters {
    * `range.order_id = any ($1::uuid[])`: an array, not a join, since Postgres moves it below unions, views and grouping.
    */
   among(range: string, columns: readonly string[], typeOf: (column: string) => string, values: Values): string {
-    const arrays = columns.map((name, i) => `$${this.#place(values.columns[i]!)}::${withoutModifier(typeOf(name))}[]`);
+    const arrays = this.#arrays(columns, typeOf, values);
     const names = columns.map((name) => `${range}.${quoteName(name)}`);
     if (names.length === 1) return `${names[0]} = any (${arrays[0]})`;
     return `(${names.join(", ")}) in (select * from unnest(${arrays.join(", ")}))`;
@@ -23,7 +23,7 @@ export class Parameters {
     values: Values,
     built: string,
   ): string {
-    const arrays = key.map((name, i) => `$${this.#place(values.columns[i]!)}::${withoutModifier(typeOf(name))}[]`);
+    const arrays = this.#arrays(key, typeOf, values);
     const names = key.map((name) => quoteName(name));
     const isAgain = names.map((name) => `again.${name} = asked.${name}`).join(" and ");
     const gone = `select * from unnest(${arrays.join(", ")}) as asked (${names.join(", ")})
@@ -31,6 +31,10 @@ export class Parameters {
     // Most often none has gone: as an array, that is known before the table is read.
     if (names.length === 1) return `${range}.${names[0]} = any (array(${gone}))`;
     return `(${names.map((name) => `${range}.${name}`).join(", ")}) in (${gone})`;
+  }
+
+  #arrays(columns: readonly string[], typeOf: (column: string) => string, values: Values): string[] {
+    return columns.map((name, i) => `$${this.#place(values.columns[i]!)}::${withoutModifier(typeOf(name))}[]`);
   }
 
   #place(values: readonly string[]): number {
