@@ -11,6 +11,7 @@ import type { Json, Stream } from "../domain/streams.ts";
 import { Naming } from "../privacy/tokens.ts";
 import { testStream } from "../test/landing.ts";
 import { preparePages, type PreparedPage } from "../warehouse/landing/page.ts";
+import type { Prepared } from "../warehouse/landing/record.ts";
 import { planStream } from "../warehouse/landing/plan.ts";
 import { receivedText } from "../warehouse/landing/quarantine.ts";
 import { readPages } from "./read-pages.ts";
@@ -76,6 +77,10 @@ function readerOf(source: Source<never>, name: string, path: string, signal = ne
   };
 }
 
+function shownRecord({ recordKey, contentHash, version, values, undeclared }: Prepared) {
+  return { recordKey, contentHash, version, values, undeclared };
+}
+
 async function all(pages: AsyncIterable<PreparedPage>): Promise<unknown[]> {
   const read = [];
   for await (const { streams, cursor } of pages) {
@@ -87,8 +92,8 @@ async function all(pages: AsyncIterable<PreparedPage>): Promise<unknown[]> {
         ...each,
         received: typeof received === "string" ? received : receivedText(received),
       })),
-      current: current.map((record) => ({ ...record, window: null })),
-      superseded: superseded.map((record) => ({ ...record, window: null })),
+      current: current.map(shownRecord),
+      superseded: superseded.map(shownRecord),
     }));
     read.push({ streams: shown, cursor });
   }

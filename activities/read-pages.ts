@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 import type { ReadOptions, ReadStream, Source } from "../connectors/connector.ts";
 import type { Json } from "../domain/streams.ts";
 import type { Naming } from "../privacy/tokens.ts";
+import { gather, joinSlices, preparedSize, sliceSize } from "../warehouse/landing/gather.ts";
 import { unpackPage } from "../warehouse/landing/packed.ts";
 import { preparePages, type PreparedPage, type Reading } from "../warehouse/landing/page.ts";
 import type { ReadThreadMessage, ReadThreadTask } from "./read-thread.ts";
@@ -37,12 +38,18 @@ export async function* readPages(
   watch: <T>(pages: AsyncIterable<T>) => AsyncIterable<T>,
 ): AsyncGenerator<PreparedPage> {
   const { connector, config, streams, cursor, options } = reader;
-  const pages = watch(connector.read(config, streams, cursor, options));
+  if (connector.isParsing !== true) {
+    yield* preparePages(naming, reading, watch(connector.read(config, streams, cursor, options)));
+    return;
+  }
+  const { pageSize } = options;
+  const slices = watch(connector.read(config, streams, cursor, { ...options, pageSize: sliceSize(pageSize) }));
   // A keyless part is read from its start, and so can't be taken up by another reader.
-  const mayMove = connector.isParsing === true && streams.every(({ key }) => key !== null);
+  const mayMove = streams.every(({ key }) => key !== null);
   let count = 0;
   let last: Json | null = null;
-  for await (const page of preparePages(naming, reading, pages)) {
+  for await (const parts of gather(preparePages(naming, reading, slices), pageSize, preparedSize)) {
+    const page = joinSlices(parts);
     yield page;
     count += 1;
     last = page.cursor;
@@ -79,10 +86,10 @@ async function* readInThread(naming: Naming, reading: Reading, reader: Reader): 
       signal.throwIfAborted();
       const message = await messages.next();
       if ("failure" in message) throw thrownInThread(message.failure);
-      if (message.page === null) return;
+      if (message.slices === null) return;
       // The thread reads on while this page lands.
       thread.postMessage("next");
-      yield unpackPage(message.page, reading.plans);
+      yield joinSlices(message.slices.map((slice) => unpackPage(slice, reading.plans)));
     }
   } finally {
     signal.removeEventListener("abort", abort);

@@ -3,8 +3,9 @@ import type { ReadOptions, ReadStream, Source } from "../connectors/connector.ts
 import { sources } from "../connectors/index.ts";
 import type { Json, Stream } from "../domain/streams.ts";
 import { RecordNaming, type NamingKeys } from "../privacy/tokens.ts";
-import { buffersOf, packPage, type PackedPage } from "../warehouse/landing/packed.ts";
-import { preparePages, type Reading } from "../warehouse/landing/page.ts";
+import { gather, sliceSize } from "../warehouse/landing/gather.ts";
+import { buffersOf, packedSize, packPage, type PackedPage } from "../warehouse/landing/packed.ts";
+import { preparePages, type PreparedPage, type Reading } from "../warehouse/landing/page.ts";
 import { planStream } from "../warehouse/landing/plan.ts";
 import { failureOf, type ThreadFailure } from "./thread-errors.ts";
 
@@ -21,8 +22,11 @@ export interface ReadThreadTask {
   keys: Pick<NamingKeys, "record" | "content">;
 }
 
-/** A page is null where there are no more. After each page the thread reads one more, and then waits for `next`. */
-export type ReadThreadMessage = { page: PackedPage | null } | { failure: ThreadFailure };
+/**
+ * The slices of a page; null where there are no more. After each page the thread reads one more, and then waits for
+ * `next`.
+ */
+export type ReadThreadMessage = { slices: PackedPage[] | null } | { failure: ThreadFailure };
 
 const { connector, config, streams, cursor, options, planning, window, keys } = workerData as ReadThreadTask;
 const port = parentPort!;
@@ -35,21 +39,27 @@ try {
   const naming = new RecordNaming({ record: Buffer.from(keys.record), content: Buffer.from(keys.content) });
   // Ends with the thread.
   const { signal } = new AbortController();
-  const pages = source.read(config, streams, cursor, { ...options, signal });
+  const { pageSize } = options;
+  const read = source.read(config, streams, cursor, { ...options, pageSize: sliceSize(pageSize), signal });
   let isAsked = true;
   let wake: (() => void) | null = null;
   port.on("message", () => {
     isAsked = true;
     wake?.();
   });
-  for await (const prepared of preparePages(naming, { plans, window }, pages)) {
-    const page = packPage(prepared);
+  // Packed slice by slice, so that nothing of a record lives longer than its slice but the texts of it.
+  const packed = packEach(preparePages(naming, { plans, window }, read));
+  for await (const slices of gather(packed, pageSize, packedSize)) {
     while (!isAsked) await new Promise<void>((resolve) => (wake = resolve));
     isAsked = false;
-    port.postMessage({ page } satisfies ReadThreadMessage, buffersOf(page));
+    port.postMessage({ slices } satisfies ReadThreadMessage, slices.flatMap(buffersOf));
   }
-  port.postMessage({ page: null } satisfies ReadThreadMessage);
+  port.postMessage({ slices: null } satisfies ReadThreadMessage);
 } catch (error) {
   port.postMessage({ failure: failureOf(error) } satisfies ReadThreadMessage);
 }
 port.close();
+
+async function* packEach(slices: AsyncIterable<PreparedPage>): AsyncGenerator<PackedPage> {
+  for await (const slice of slices) yield packPage(slice);
+}

@@ -25,7 +25,9 @@ export class RecordNaming {
 
   /** The record's key as a uuid, from source, stream and the key's parts, each with its length before it. */
   recordKey(source: string, stream: string, parts: readonly string[]): string {
-    return asUuid(this.#record.hex(lengthPrefixed([source, stream, ...parts])));
+    let named = lengthPrefixed(source) + lengthPrefixed(stream);
+    for (const part of parts) named += lengthPrefixed(part);
+    return asUuid(this.#record.hex(named));
   }
 
   /** The hash of a record's plaintext under the definition by which it landed, as a uuid. */
@@ -102,8 +104,8 @@ export class Naming extends RecordNaming {
 }
 
 /** Without lengths, the keys ("ab", "c") and ("a", "bc") would be one. */
-function lengthPrefixed(parts: readonly string[]): string {
-  return parts.map((part) => `${part.length}:${part}`).join("");
+function lengthPrefixed(part: string): string {
+  return `${part.length}:${part}`;
 }
 
 function asUuid(hex: string): string {

@@ -1,8 +1,9 @@
 import { setImmediate } from "node:timers/promises";
 import type { Vault } from "../vault.ts";
+import { landingRow, type LandingRow } from "./landing-row.ts";
 import type { PreparedPage, StreamPage } from "./page.ts";
 import type { Prepared } from "./record.ts";
-import { Tokeniser, type Tokenised } from "./seal.ts";
+import { Tokeniser } from "./seal.ts";
 import { admissionOf } from "./suppressions.ts";
 import type { Sync } from "./sync.ts";
 
@@ -11,11 +12,11 @@ export interface Ahead {
   /** Under which it was decided whom to let in. */
   epoch: string;
   tokeniser: Tokeniser;
-  rows: Tokenised[];
+  rows: LandingRow[];
 }
 
 /** Records that are tokenised at a stretch, some milliseconds. */
-const SLICE = 250;
+const SLICE = 32;
 
 /**
  * Tokenises a page while the server is at the one before, where that will most likely do: of a first load, as long as
@@ -28,10 +29,10 @@ export async function tokeniseAhead(vault: Vault, sync: Sync, page: PreparedPage
     const { plan, current, superseded } = stream;
     if (current.length === 0 || superseded.length > 0 || !sync.expectsNew.has(plan.stream.name)) continue;
     const tokeniser = new Tokeniser(plan, vault.naming);
-    const rows: Tokenised[] = [];
+    const rows: LandingRow[] = [];
     for (const [index, record] of current.entries()) {
       if (index % SLICE === SLICE - 1) await setImmediate();
-      rows.push(tokeniser.tokenise(record));
+      rows.push(landingRow(plan, tokeniser.tokenise(record)));
     }
     stream.ahead = { epoch: admission.epoch, tokeniser, rows };
   }

@@ -9,12 +9,13 @@ import { applyCorrections } from "./corrections.ts";
 import { NO_COUNTS } from "./counts.ts";
 import { judgeAge } from "./judge-age.ts";
 import { judge, type Verdict } from "./judge.ts";
-import { insertNew, mergeRows, type LandingRow } from "./merge.ts";
+import { landingRow, type LandingRow } from "./landing-row.ts";
+import { insertNew, mergeRows, type LandingRows } from "./merge.ts";
 import type { StreamPage } from "./page.ts";
 import type { StreamPlan } from "./plan.ts";
 import type { Prepared } from "./record.ts";
 import { recordSignals } from "./signals.ts";
-import { sealingTokens, sealSecret, Tokeniser, type Tokenised } from "./seal.ts";
+import { sealingTokens, sealSecret, Tokeniser } from "./seal.ts";
 import type { Admission, Suppressions } from "./suppressions.ts";
 import type { Sync } from "./sync.ts";
 
@@ -49,7 +50,8 @@ export async function landStream(
     const ahead = holdsFor(incoming, epoch, current) ? (incoming.ahead as Ahead) : null;
     const tokenised = ahead ?? (await tokeniseRecords(client, vault, sync, plan, suppressions, current, NONE));
     sealed = await sealRecords(pool, client, vault, sync, plan, tokenised, NONE);
-    if (await insertNew(client, plan, sealed.rows)) result = { inserted: sealed.rows.length, updated: 0, unchanged: 0 };
+    if (await insertNew(client, plan, sealed.landing))
+      result = { inserted: sealed.landing.rows.length, updated: 0, unchanged: 0 };
   }
   if (!sealed || !result) {
     const { changed, unchanged } = await leaveOutUnchanged(client, page);
@@ -57,22 +59,27 @@ export async function landStream(
     const older = new Set(superseded);
     const tokenised = await tokeniseRecords(client, vault, sync, plan, suppressions, records, older);
     sealed = await sealRecords(pool, client, vault, sync, plan, tokenised, older);
-    result = { ...(await mergeRows(client, plan, sealed.rows)), unchanged };
+    result = { ...(await mergeRows(client, plan, sealed.landing)), unchanged };
   }
   if (current.length > 0 && result.inserted === current.length) sync.expectsNew.add(name);
   else sync.expectsNew.delete(name);
   await countUndeclared(client, vault, plan, sealed.undeclared);
   if (plan.stream.mode === "snapshot") await recordSeen(client, sync, page);
   if (result.inserted + result.updated > 0) await recordChange(client, `raw.${plan.table}`);
-  const signals = await recordSignals(client, plan.signals, plan.fields, sealed.rows);
+  const signals = await recordSignals(client, plan.signals, plan.fields, saidBy(sealed.landing));
   const counts = { ...NO_COUNTS, ...result, pages: 1, rowsRead: page.read, rejected: page.rejected.length };
   return { plan, keys: sealed.keys, counts, signals };
 }
 
 const NONE: ReadonlySet<Prepared> = new Set();
 
+/** The columns of rows that may say something of consent. */
+function saidBy({ rows }: LandingRows): { columns: (string | null)[] }[] {
+  return rows.flatMap(({ said }) => (said === null ? [] : [{ columns: said }]));
+}
+
 interface Sealed {
-  rows: LandingRow[];
+  landing: LandingRows;
   keys: Map<string, Buffer | null>;
   /** How many of the records have each undeclared field. */
   undeclared: Map<string, number>;
@@ -87,7 +94,7 @@ async function tokeniseRecords(
   suppressions: Suppressions | null,
   records: Prepared[],
   older: ReadonlySet<Prepared>,
-): Promise<{ tokeniser: Tokeniser; rows: Tokenised[] }> {
+): Promise<{ tokeniser: Tokeniser; rows: LandingRow[] }> {
   const tokeniser = new Tokeniser(plan, vault.naming, suppressions);
   const isJudged = suppressions !== null || sync.hasRetention;
   const dropped = isJudged ? ((await sync.facts()).get(`raw.${plan.table}`) ?? null) : null;
@@ -104,7 +111,8 @@ async function tokeniseRecords(
   const rows = records.flatMap((prepared) => {
     const verdict = verdicts.get(prepared);
     if (verdict === "drop") return [];
-    return [verdict === "strip" ? tokeniser.strip(prepared, dropped ?? []) : tokeniser.tokenise(prepared)];
+    const row = verdict === "strip" ? tokeniser.strip(prepared, dropped ?? []) : tokeniser.tokenise(prepared);
+    return [landingRow(plan, row)];
   });
   return { tokeniser, rows };
 }
@@ -115,30 +123,25 @@ async function sealRecords(
   vault: Vault,
   sync: Sync,
   plan: StreamPlan,
-  { tokeniser, rows: tokenised }: { tokeniser: Tokeniser; rows: Tokenised[] },
+  { tokeniser, rows }: { tokeniser: Tokeniser; rows: LandingRow[] },
   older: ReadonlySet<Prepared>,
 ): Promise<Sealed> {
   const undeclared = new Map<string, number>();
-  for (const { secret, prepared } of tokenised) {
+  for (const { secret, prepared } of rows) {
     // A stripped record keeps nothing that no schema declares.
     if (secret === null) continue;
     for (const name of Object.keys(prepared.undeclared ?? {})) undeclared.set(name, (undeclared.get(name) ?? 0) + 1);
   }
-  const sealing = sealingTokens(tokenised);
+  const sealing = sealingTokens(rows);
   const keys = await vault.identifierKeys(client, tokeniser.identifiers, sealing);
   const streamKey = await vault.purposeKey(pool, `stream:${plan.stream.source}.${plan.stream.name}`);
-  const reload = sync.reload.get(plan.stream.name) ?? 1;
-  const rows = tokenised.map((row): LandingRow => ({
-    columns: row.columns,
-    recordKey: row.prepared.recordKey,
-    version: row.prepared.version,
-    contentHash: row.prepared.contentHash,
-    sealed: sealSecret(plan, row, row.ownerToken === null ? streamKey : (keys.get(row.ownerToken) ?? null)),
-    ownerToken: row.ownerToken,
-    reload,
-    isSuperseded: older.has(row.prepared),
-  }));
-  return { rows, keys, undeclared };
+  const landing: LandingRows = {
+    rows,
+    seal: (row) => sealSecret(plan, row, row.ownerToken === null ? streamKey : (keys.get(row.ownerToken) ?? null)),
+    reload: sync.reload.get(plan.stream.name) ?? 1,
+    older,
+  };
+  return { landing, keys, undeclared };
 }
 
 /** Records of erased people, or past their age, dropped or stripped: counted, and never named. */

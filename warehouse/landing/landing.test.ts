@@ -326,3 +326,20 @@ test("fields of 9 MB land as they are, sealed or open, and in quarantine, with a
   const [kept] = await openQuarantine(database.pool, vault, { source: "shop", stream: stream.name, limit: 1 });
   expect(JSON.stringify(kept)).toContain(long);
 });
+
+test("a stream of one text keeps every text as it is, the empty one and those of signs that COPY knows too", async () => {
+  const schema: StreamSchema = { type: "object", properties: { note: { type: ["string", "null"] } } };
+  const stream = testStream(schema, { key: null, mode: "append" });
+  const notes = ["", "\\N", "a\tb", "line\nfeed\r", "back\\slash", "\\.", null];
+  // Twice, since a first page and those after it are written in two ways.
+  const pages = [notes, notes.map((note) => `${note} again`)].map((each, page) => ({
+    part: `${page}`,
+    records: each.map((note) => ({ note })),
+  }));
+  await syncPages(database.pool, vault, stream, pages);
+  const { rows } = await database.pool.query<{ note: string | null }>(`select note from raw.shop__${stream.name}`);
+  const sorted = (texts: (string | null)[]): string[] => texts.map((text) => JSON.stringify(text)).toSorted();
+  expect(sorted(rows.map(({ note }) => note))).toEqual(
+    sorted(pages.flatMap(({ records }) => records.map(({ note }) => note))),
+  );
+});

@@ -3,23 +3,22 @@ import { Readable } from "node:stream";
 import type pg from "pg";
 import { from as copyFrom } from "pg-copy-streams";
 import { quoteName } from "../database.ts";
+import { ADDED, addedText, type LandingRow } from "./landing-row.ts";
 import type { StreamPlan } from "./plan.ts";
+import type { Prepared } from "./record.ts";
 
-/** A row as it is copied in: text of the plan's columns, then what landing adds. */
-export interface LandingRow {
-  columns: (string | null)[];
-  recordKey: string;
-  version: string | null;
-  contentHash: string;
-  sealed: Buffer | null;
-  ownerToken: string | null;
+/** Rows that are written together. */
+export interface LandingRows {
+  rows: LandingRow[];
+  /** What is sealed of a row, or null. */
+  seal(row: LandingRow): Buffer | null;
+  /** How often the stream was read from its start. */
   reload: number;
-  /** Another version of the same record in this page is the newer one: this goes to history only. */
-  isSuperseded: boolean;
+  /** Records of which another version in this page is the newer one: these go to history only. */
+  older: ReadonlySet<Prepared>;
 }
 
 const UNIQUE_VIOLATION = "23505";
-const ADDED = ["record_key", "version", "content_hash", "sealed", "owner_token", "reload"];
 /** A COPY buffer is handed over at about this many bytes, so that a page of large values is never one string. */
 const CHUNK = 1 << 18;
 
@@ -28,13 +27,13 @@ const CHUNK = 1 << 18;
  * In the order of their keys, else two loaders that bring the same records wait for each other.
  * @returns false, with nothing written, where one of the records does stand there
  */
-export async function insertNew(client: pg.ClientBase, plan: StreamPlan, rows: LandingRow[]): Promise<boolean> {
+export async function insertNew(client: pg.ClientBase, plan: StreamPlan, landing: LandingRows): Promise<boolean> {
   const list = [...plan.columns.map(({ name }) => name), ...ADDED].map((name) => quoteName(name)).join(", ");
-  rows.sort((a, b) => (a.recordKey < b.recordKey ? -1 : 1));
+  landing.rows.sort((a, b) => (a.prepared.recordKey < b.prepared.recordKey ? -1 : 1));
   await client.query("savepoint page");
   try {
     const copy = client.query(copyFrom(`copy ${quoteName("raw", plan.table)} (${list}) from stdin`));
-    await pipeline(Readable.from(copyText(rows, false)), copy);
+    await pipeline(Readable.from(copyText(landing, false)), copy);
   } catch (error) {
     if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
     await client.query("rollback to savepoint page");
@@ -53,9 +52,9 @@ export async function insertNew(client: pg.ClientBase, plan: StreamPlan, rows: L
 export async function mergeRows(
   client: pg.ClientBase,
   plan: StreamPlan,
-  rows: LandingRow[],
+  landing: LandingRows,
 ): Promise<{ inserted: number; updated: number }> {
-  if (rows.length === 0) return { inserted: 0, updated: 0 };
+  if (landing.rows.length === 0) return { inserted: 0, updated: 0 };
   const columns = [...plan.columns.map(({ name }) => name), ...ADDED];
   const table = quoteName("raw", plan.table);
   await client.query(`create temporary table page (like ${table}) on commit drop`);
@@ -66,7 +65,7 @@ export async function mergeRows(
   );
   const list = columns.map((name) => quoteName(name)).join(", ");
   const copy = client.query(copyFrom(`copy page (${list}, is_superseded) from stdin`));
-  await pipeline(Readable.from(copyText(rows, true)), copy);
+  await pipeline(Readable.from(copyText(landing, true)), copy);
   const { rows: counts } = await client.query<{ inserted: number; updated: number }>(mergeStatement(plan, columns));
   await client.query("drop table page");
   return counts[0] ?? { inserted: 0, updated: 0 };
@@ -121,25 +120,15 @@ function mergeStatement(plan: StreamPlan, columns: string[]): string {
  * COPY's text format.
  * @param tells whether each row says at its end that it is superseded
  */
-function* copyText(rows: LandingRow[], tells: boolean): Generator<Buffer> {
+function* copyText({ rows, seal, reload, older }: LandingRows, tells: boolean): Generator<Buffer> {
   let text = "";
   for (const row of rows) {
-    for (const value of row.columns) text += value === null ? "\\N\t" : `${copyValue(value)}\t`;
-    const sealed = row.sealed === null ? "\\N" : `\\\\x${row.sealed.toString("hex")}`;
-    text += `${row.recordKey}\t${row.version ?? "\\N"}\t${row.contentHash}\t${sealed}\t${row.ownerToken === null ? "\\N" : copyValue(row.ownerToken)}\t${row.reload}`;
-    text += tells ? `\t${row.isSuperseded}\n` : "\n";
+    text += row.text + addedText(row, seal(row), reload);
+    text += tells ? `\t${older.has(row.prepared)}\n` : "\n";
     if (text.length > CHUNK) {
       yield Buffer.from(text);
       text = "";
     }
   }
   if (text !== "") yield Buffer.from(text);
-}
-
-const ESCAPED = /[\\\n\r\t]/;
-const EVERY_ESCAPED = /[\\\n\r\t]/g;
-const ESCAPES: Record<string, string> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
-
-function copyValue(value: string): string {
-  return ESCAPED.test(value) ? value.replace(EVERY_ESCAPED, (character) => ESCAPES[character] as string) : value;
 }

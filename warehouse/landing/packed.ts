@@ -1,5 +1,6 @@
 import type { Json } from "../../domain/streams.ts";
 import { parseJson } from "../../domain/json.ts";
+import type { SliceSize } from "./gather.ts";
 import { canonicalJson } from "./json-text.ts";
 import type { PreparedPage, StreamPage } from "./page.ts";
 import type { StreamPlan } from "./plan.ts";
@@ -13,6 +14,16 @@ import type { Prepared } from "./record.ts";
 export interface PackedPage {
   streams: PackedStream[];
   cursor: Json;
+}
+
+/** How much of a page it is. */
+export function packedSize({ streams }: PackedPage): SliceSize {
+  const size = { records: 0, characters: 0 };
+  for (const { read, current, superseded } of streams) {
+    size.records += read;
+    size.characters += current.text.length + superseded.text.length;
+  }
+  return size;
 }
 
 interface PackedStream {
@@ -101,32 +112,65 @@ function packRecords({ fields }: StreamPlan, records: readonly Prepared[]): Pack
   return { count: records.length, text: texts.join(""), lengths };
 }
 
-function unpackRecords({ fields }: StreamPlan, { count, text, lengths }: PackedRecords): Prepared[] {
+function unpackRecords({ fields }: StreamPlan, packed: PackedRecords): Prepared[] {
   const records: Prepared[] = [];
-  let at = 0;
   let from = 0;
-  const take = (): string | null => {
-    const length = lengths[at++] as number;
-    if (length < 0) return null;
-    from += length;
-    return text.slice(from - length, from);
-  };
-  for (let index = 0; index < count; index += 1) {
-    const recordKey = take() as string;
-    const contentHash = take() as string;
-    const version = take();
-    const undeclared = take();
-    const values: (string | null)[] = [];
-    for (let field = 0; field < fields.length; field += 1) values.push(take());
-    records.push({
-      recordKey,
-      contentHash,
-      version,
-      values,
-      undeclared: undeclared === null ? null : (parseJson(undeclared) as Record<string, unknown>),
-      // Pages are cut to the window before they are packed.
-      window: null,
-    });
+  for (let index = 0; index < packed.count; index += 1) {
+    const record = new PackedRecord(packed, index * (FIRST + fields.length), from, fields.length);
+    records.push(record);
+    from = record.end;
   }
   return records;
+}
+
+/** A record whose values are cut from the page's text each time they are asked for: until then they take no room. */
+class PackedRecord implements Prepared {
+  readonly recordKey: string;
+  readonly contentHash: string;
+  readonly version: string | null;
+  readonly undeclared: Record<string, unknown> | null;
+  /** Pages are cut to the window before they are packed. */
+  readonly window = null;
+  readonly #packed: PackedRecords;
+  /** Where the lengths of its values begin, and where their text does. */
+  readonly #at: number;
+  readonly #from: number;
+  readonly #fields: number;
+
+  constructor(packed: PackedRecords, at: number, from: number, fields: number) {
+    const { text, lengths } = packed;
+    let [next, end] = [at, from];
+    const take = (): string | null => {
+      const length = lengths[next++] as number;
+      return length < 0 ? null : text.slice(end, (end += length));
+    };
+    this.recordKey = take() as string;
+    this.contentHash = take() as string;
+    this.version = take();
+    const undeclared = take();
+    this.undeclared = undeclared === null ? null : (parseJson(undeclared) as Record<string, unknown>);
+    this.#packed = packed;
+    this.#at = next;
+    this.#from = end;
+    this.#fields = fields;
+  }
+
+  /** Where the text of the record that follows begins. */
+  get end(): number {
+    let end = this.#from;
+    for (let field = 0; field < this.#fields; field += 1)
+      end += Math.max(0, this.#packed.lengths[this.#at + field] as number);
+    return end;
+  }
+
+  get values(): (string | null)[] {
+    const { text, lengths } = this.#packed;
+    const values: (string | null)[] = [];
+    let from = this.#from;
+    for (let field = 0; field < this.#fields; field += 1) {
+      const length = lengths[this.#at + field] as number;
+      values.push(length < 0 ? null : text.slice(from, (from += length)));
+    }
+    return values;
+  }
 }

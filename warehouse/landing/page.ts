@@ -7,7 +7,7 @@ import { isRefused, Occurrences, prepareRecord, versionNumber, type Prepared } f
 import type { Json } from "../../domain/streams.ts";
 
 /** Records that are read at a stretch, some milliseconds. */
-const SLICE = 500;
+const STRETCH = 250;
 
 /** What a connector's page brings, by stream. */
 export interface IncomingPage {
@@ -77,11 +77,10 @@ async function prepareStream(
     .map(({ reason, pointer, raw }) => ({ plan, reason, pointer, recordKey: null, received: raw }));
   const read = records.length + rejected.length;
   const isInWindow = windowTest(window);
-  const newest = new Map<string, Prepared>();
-  const superseded: Prepared[] = [];
+  const newest = new Newest(plan);
   for (const [index, record] of records.entries()) {
     // The page before is landing meanwhile: what the database answers is not kept waiting.
-    if (index % SLICE === SLICE - 1) await setImmediate();
+    if (index % STRETCH === STRETCH - 1) await setImmediate();
     const result = prepareRecord(plan, naming, record, { part: page.part, occurrences });
     if (isRefused(result)) {
       rejected.push({
@@ -94,23 +93,43 @@ async function prepareStream(
       continue;
     }
     if (plan.window !== null && !isInWindow(result.window)) continue;
-    const other = newest.get(result.recordKey);
-    if (!other) {
-      newest.set(result.recordKey, result);
-    } else if (other.contentHash !== result.contentHash) {
-      const [newer, older] = isNewer(plan, result, other) ? [result, other] : [other, result];
-      newest.set(result.recordKey, newer);
-      superseded.push(older);
-    }
+    newest.add(result);
   }
   return {
     plan,
     read,
-    current: [...newest.values()],
-    superseded,
+    current: newest.current(),
+    superseded: newest.superseded,
     rejected,
     rejectedKeys: rejected.flatMap(({ recordKey }) => (recordKey === null ? [] : [recordKey])),
   };
+}
+
+/** Finds the newest record of each key among records as they arrive. */
+export class Newest {
+  readonly #plan: StreamPlan;
+  readonly #byKey = new Map<string, Prepared>();
+  /** Older versions of those, which differ from them. */
+  readonly superseded: Prepared[] = [];
+
+  constructor(plan: StreamPlan) {
+    this.#plan = plan;
+  }
+
+  add(record: Prepared): void {
+    const other = this.#byKey.get(record.recordKey);
+    if (other === undefined) {
+      this.#byKey.set(record.recordKey, record);
+    } else if (other.contentHash !== record.contentHash) {
+      const [newer, older] = isNewer(this.#plan, record, other) ? [record, other] : [other, record];
+      this.#byKey.set(record.recordKey, newer);
+      this.superseded.push(older);
+    }
+  }
+
+  current(): Prepared[] {
+    return [...this.#byKey.values()];
+  }
 }
 
 /** `candidate` arrived after `other`. */

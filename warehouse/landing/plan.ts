@@ -6,6 +6,7 @@ import { rawTableName, type FieldSchema, type Reference, type Stream } from "../
 import type { PlannedMatchPart } from "../../privacy/match-key.ts";
 import { NORMALISER_VERSION } from "../../privacy/normalise.ts";
 import { remainColumns, type RemainSettings } from "../../privacy/remains.ts";
+import { isPhoneKey, type ScrubContext } from "../../privacy/scrubber.ts";
 import { planSignals, type SignalPlan } from "./signals.ts";
 import { fieldType, type FieldType } from "./values.ts";
 
@@ -26,6 +27,8 @@ export interface FieldPlan {
   validate: ValidateFunction | null;
   /** Where its own column stands among the plan's: an open field's value or an identifier's token; null where it has none. */
   column: number | null;
+  /** How its open text is scrubbed. */
+  scrubbing: ScrubContext;
   /** Names of the columns that keep its remains, in the order of `schema.keep`. */
   remains: Column[];
 }
@@ -93,6 +96,8 @@ export function planStream(
     type: fieldType(schema, textual),
     validate: compileConstraints(schema),
     column: null,
+    // Looked at once, and not with every text.
+    scrubbing: { defaultCountry: options.defaultCountry, ...(isPhoneKey(name) && { key: name }) },
     remains: remainColumns(columnName(name), schema),
   }));
   let columns = 0;

@@ -12,8 +12,8 @@ export interface Prepared {
   contentHash: string;
   /** The version as a number's text (a date-time in microseconds), or null. */
   version: string | null;
-  /** Text of each declared field, in the plan's order. */
-  values: (string | null)[];
+  /** Text of each declared field, in the plan's order; may be put together anew each time it is asked for. */
+  readonly values: (string | null)[];
   /** The fields that no schema declares; null where there are none. */
   undeclared: Record<string, unknown> | null;
   /** Text of the window's field, or null where the stream has none. */
@@ -56,8 +56,11 @@ export function prepareRecord(
 ): Prepared | Refused {
   const values: (string | null)[] = [];
   let refused: { reason: string; pointer: string } | undefined;
+  let declared = 0;
   for (const field of plan.fields) {
-    const parsed = readField(field, Object.hasOwn(record, field.name) ? record[field.name] : undefined);
+    const isThere = Object.hasOwn(record, field.name);
+    if (isThere) declared += 1;
+    const parsed = readField(field, isThere ? record[field.name] : undefined);
     if (typeof parsed !== "string" && parsed !== null) {
       refused ??= { reason: parsed.reason, pointer: pointerTo(field.name) };
       values.push(null);
@@ -72,7 +75,7 @@ export function prepareRecord(
   if (refused) return { ...refused, recordKey: recordKey ?? null };
   if (recordKey === null) return { reason: "missing_key", pointer: keyPointer(plan, keyParts ?? []), recordKey: null };
 
-  const undeclared = undeclaredFields(plan, record);
+  const undeclared = undeclaredFields(plan, record, declared);
   const undeclaredText = undeclared === null ? "" : canonicalJson(undeclared);
   if (undeclaredText === null) return { reason: "nested_too_deep", pointer: "", recordKey: recordKey ?? null };
   const content = JSON.stringify(values) + undeclaredText;
@@ -146,7 +149,8 @@ export function referencedKey(
   fields: number[],
   record: Prepared,
 ): string | null {
-  const parts = fields.map((index) => keyText(plan, index, record.values[index] ?? null));
+  const { values } = record;
+  const parts = fields.map((index) => keyText(plan, index, values[index] ?? null));
   const [source, stream] = parent.includes(".") ? parent.split(".") : [plan.stream.source, parent];
   if (parts.some((part) => part === null || part === "")) return null;
   return naming.recordKey(source as string, stream as string, parts as string[]);
@@ -170,8 +174,13 @@ function pointerTo(name: string): string {
   return `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
 }
 
-function undeclaredFields(plan: StreamPlan, record: Record<string, unknown>): Record<string, unknown> | null {
-  let names: string[] | null = null;
-  for (const name of Object.keys(record)) if (!plan.fieldIndex.has(name)) (names ??= []).push(name);
-  return names && Object.fromEntries(names.map((name) => [name, record[name]]));
+/** @param declared how many of the record's fields the schema declares */
+function undeclaredFields(
+  plan: StreamPlan,
+  record: Record<string, unknown>,
+  declared: number,
+): Record<string, unknown> | null {
+  const names = Object.keys(record);
+  if (names.length === declared) return null;
+  return Object.fromEntries(names.filter((name) => !plan.fieldIndex.has(name)).map((name) => [name, record[name]]));
 }

@@ -33,6 +33,8 @@ interface Known {
   remains: (string | null)[];
   /** Whether it is an erased person's. */
   isErased: boolean;
+  /** Whether it is among the identifiers that a record brings which may land. */
+  isFound: boolean;
 }
 
 /**
@@ -59,8 +61,9 @@ export class Tokeniser {
   /** Whether a record's own fields name an erased person, and the tokens of the others whom they name. */
   identify(prepared: Prepared): { isErased: boolean; others: string[] } {
     const result = { isErased: false, others: [] as string[] };
+    const { values } = prepared;
     for (const [index, field] of this.#plan.fields.entries()) {
-      const text = prepared.values[index] ?? null;
+      const text = values[index] ?? null;
       const { personal, identifier } = field.schema;
       if (!personal || !identifier || text === null) continue;
       const { token, isErased } = this.#identifier(index, field, personal, identifier, text);
@@ -98,13 +101,14 @@ export class Tokeniser {
 
   tokenise(prepared: Prepared): Tokenised {
     const plan = this.#plan;
+    const { values } = prepared;
     const columns: (string | null)[] = [];
     let personal: Record<string, unknown> | null = null;
     let ownerToken: string | null = null;
     let ownerRank = Number.POSITIVE_INFINITY;
     for (let index = 0; index < plan.fields.length; index += 1) {
       const field = plan.fields[index] as FieldPlan;
-      const text = prepared.values[index] ?? null;
+      const text = values[index] ?? null;
       const { personal: kind, identifier } = field.schema;
       if (!kind) {
         columns.push(text === null ? null : openText(plan, field, text, this.#replace));
@@ -118,7 +122,10 @@ export class Tokeniser {
           continue;
         }
         token = known.token;
-        if (known.canonical !== null) this.#remember(identifier, known.canonical, kind === "email");
+        if (known.token !== null && !known.isFound) {
+          this.#find(known.token, identifier, known.canonical as string, kind === "email");
+          known.isFound = true;
+        }
         columns.push(token, ...known.remains);
         const rank = plan.kindOrder.get(identifier) ?? plan.kindOrder.size;
         if (token !== null && rank < ownerRank) [ownerToken, ownerRank] = [token, rank];
@@ -131,10 +138,8 @@ export class Tokeniser {
     }
     for (const { name, parts } of plan.matchKeys) {
       // What an erased identifier is part of is not made of the rest alone.
-      const isOfErased = parts.some((part) => part.some(({ index }) => this.#isErased(index, prepared)));
-      const text = isOfErased
-        ? null
-        : matchKeyText(parts, (index) => prepared.values[index] ?? null, plan.defaultCountry);
+      const isOfErased = parts.some((part) => part.some(({ index }) => this.#isErased(index, values)));
+      const text = isOfErased ? null : matchKeyText(parts, (index) => values[index] ?? null, plan.defaultCountry);
       columns.push(text === null ? null : this.#naming.token(name, text));
     }
     for (const { reference, fields } of plan.references) {
@@ -155,39 +160,47 @@ export class Tokeniser {
         canonical,
         remains: keepRemains(field.schema, text, canonical, this.#plan),
         isErased,
+        isFound: false,
       };
       values.set(text, known);
     }
     return known;
   }
 
-  #isErased(index: number, prepared: Prepared): boolean {
-    const text = prepared.values[index] ?? null;
+  #isErased(index: number, values: readonly (string | null)[]): boolean {
+    const text = values[index] ?? null;
     return text !== null && (this.#known[index]?.get(text)?.isErased ?? false);
   }
 
   readonly #replace: Replace = (kind, canonical) =>
-    this.#suppressions?.has(kind, canonical, kind === "email") ? "(erased)" : this.#remember(kind, canonical);
+    this.#suppressions?.has(kind, canonical, kind === "email") ? "(erased)" : this.#findInText(kind, canonical);
 
-  readonly #remember = (kind: string, canonical: string, isEmail = kind === "email"): string => {
+  #findInText(kind: "email" | "phone", canonical: string): string {
     const token = this.#naming.token(kind, canonical);
-    if (!this.identifiers.has(token)) {
-      const foldedToken = isEmail ? this.#naming.token(foldedKind(kind), foldEmail(canonical)) : null;
-      this.identifiers.set(token, { kind, canonical, foldedToken });
-    }
+    this.#find(token, kind, canonical, kind === "email");
     return token;
-  };
+  }
+
+  #find(token: string, kind: string, canonical: string, isEmail: boolean): void {
+    if (this.identifiers.has(token)) return;
+    const foldedToken = isEmail ? this.#naming.token(foldedKind(kind), foldEmail(canonical)) : null;
+    this.identifiers.set(token, { kind, canonical, foldedToken });
+  }
 }
 
 /** The identifiers under whose keys something of the records is to be sealed. */
-export function sealingTokens(rows: readonly Tokenised[]): Set<string> {
+export function sealingTokens(rows: readonly Pick<Tokenised, "ownerToken" | "secret">[]): Set<string> {
   return new Set(
     rows.flatMap(({ ownerToken, secret }) => (ownerToken === null || secret === null ? [] : [ownerToken])),
   );
 }
 
 /** Seals what was set apart, bound to its row; `key` may be null where nothing was. */
-export function sealSecret(plan: StreamPlan, row: Tokenised, key: Buffer | null): Buffer | null {
+export function sealSecret(
+  plan: StreamPlan,
+  row: Pick<Tokenised, "prepared" | "secret">,
+  key: Buffer | null,
+): Buffer | null {
   return row.secret === null
     ? null
     : seal(key as Buffer, rowIdentity(plan.table, row.prepared.recordKey, row.prepared.contentHash), row.secret);
@@ -207,8 +220,9 @@ function secretOf(personal: Record<string, unknown> | null, undeclared: Prepared
 }
 
 /** Open text, with the e-mail addresses and phone numbers in it replaced by tokens. */
-function openText({ defaultCountry }: StreamPlan, { name, type }: FieldPlan, text: string, replace: Replace): string {
-  if (type.sql === "text") return scrub(text, replace, { defaultCountry, key: name });
+function openText({ defaultCountry }: StreamPlan, field: FieldPlan, text: string, replace: Replace): string {
+  const { name, type } = field;
+  if (type.sql === "text") return scrub(text, replace, field.scrubbing);
   if (type.sql !== "jsonb") return text;
   // Scrubbing the JSON text itself could break an escape, so its strings are scrubbed one by one.
   // A number far from the key that tells of it (`"phone": { "number": … }`) is seen there alone.

@@ -2,7 +2,7 @@ import { DecimalText } from "../../domain/decimal.ts";
 import { parseJson } from "../../domain/json.ts";
 import type { FieldSchema, JsonType } from "../../domain/streams.ts";
 import { parseDate, parseDateTime } from "./dates.ts";
-import { canonicalJson } from "./json-text.ts";
+import { canonicalJson, canonicalText } from "./json-text.ts";
 import { type Parsed, Rejection } from "./rejection.ts";
 
 export type Parser = (value: unknown) => Parsed;
@@ -181,6 +181,8 @@ function parseUuid(value: string): Parsed {
 function parseNested(value: unknown, type: "object" | "array", textual: boolean): Parsed {
   let nested = value;
   if (textual && typeof value === "string") {
+    const plain = type === "object" ? canonicalText(value) : null;
+    if (plain !== null) return plain;
     try {
       nested = parseJson(value);
     } catch {
