@@ -31,4 +31,4 @@ STOPSIGNAL SIGTERM
 # Temporal has heard of this container's worker within the last minute.
 HEALTHCHECK --interval=30s --timeout=20s --start-period=60s --retries=3 \
   CMD ["node", "--import", "tsx", "deploy/worker-health.ts"]
-CMD ["node", "--max-semi-space-size=32", "--import", "tsx", "worker.ts"]
+CMD ["node", "--max-semi-space-size=32", "--heap-growing-percent=30", "--import", "tsx", "worker.ts"]

@@ -95,7 +95,16 @@ export function keepRemains(
   return remains(schema).map(([, remain]) => (value === null ? null : remain.of(value, canonical, settings)));
 }
 
+/** By schema, as every record asks. */
+const known = new WeakMap<FieldSchema, [string, Remain][]>();
+
 function remains(schema: FieldSchema): [string, Remain][] {
+  let found = known.get(schema);
+  if (!found) known.set(schema, (found = findRemains(schema)));
+  return found;
+}
+
+function findRemains(schema: FieldSchema): [string, Remain][] {
   const offered = schema.personal ? (REMAINS[schema.personal] ?? {}) : {};
   return (schema.keep ?? []).flatMap((name): [string, Remain][] => (offered[name] ? [[name, offered[name]]] : []));
 }

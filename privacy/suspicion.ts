@@ -6,6 +6,8 @@ const FEWEST_DIGITS = 7;
 const [UPPER, LOWER, DIGIT, OTHER_BASE64, SIGN, ESCAPE, REFERENCE] = [1, 2, 4, 8, 16, 32, 64];
 const BASE64 = UPPER | LOWER | DIGIT | OTHER_BASE64;
 
+const [QUOTE, BACKSLASH] = [34, 92];
+
 /** What each character below 128 may be a part of. */
 const MEANING = new Uint8Array(128);
 for (let code = 0; code < 26; code += 1) {
@@ -62,6 +64,22 @@ export function isSuspicious(text: string): boolean {
 /** Whether a word for phones stands in a text. */
 export function namesPhone(text: string): boolean {
   return PHONE_WORD.test(text);
+}
+
+/**
+ * Whether JSON can say of digits that they are a phone number: a word for phones, and a value with as many digits as the
+ * shortest one has. Most objects of a shop hold prices and counts, and are left after one look at each character.
+ */
+export function namesPhoneInJson(text: string): boolean {
+  let digits = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) digits = 0;
+    // An escape, or a sign of another script, may stand for a digit, or for a quote within the value.
+    else if (code >= 128 || code === BACKSLASH) return namesPhone(text);
+    else if ((MEANING[code] as number) & DIGIT && (digits += 1) === FEWEST_DIGITS) return namesPhone(text);
+  }
+  return false;
 }
 
 /** Runs that may be base64 of a text: twelve or more of its letters, of both cases, as the base64 of any word has. */

@@ -139,18 +139,17 @@ class PackedRecord implements Prepared {
 
   constructor(packed: PackedRecords, at: number, from: number, fields: number) {
     const { text, lengths } = packed;
-    let [next, end] = [at, from];
-    const take = (): string | null => {
-      const length = lengths[next++] as number;
-      return length < 0 ? null : text.slice(end, (end += length));
-    };
-    this.recordKey = take() as string;
-    this.contentHash = take() as string;
-    this.version = take();
-    const undeclared = take();
-    this.undeclared = undeclared === null ? null : (parseJson(undeclared) as Record<string, unknown>);
+    const hashAt = from + (lengths[at] as number);
+    const versionAt = hashAt + (lengths[at + 1] as number);
+    const undeclaredAt = versionAt + Math.max(0, lengths[at + 2] as number);
+    const end = undeclaredAt + Math.max(0, lengths[at + 3] as number);
+    this.recordKey = text.slice(from, hashAt);
+    this.contentHash = text.slice(hashAt, versionAt);
+    this.version = (lengths[at + 2] as number) < 0 ? null : text.slice(versionAt, undeclaredAt);
+    this.undeclared =
+      (lengths[at + 3] as number) < 0 ? null : (parseJson(text.slice(undeclaredAt, end)) as Record<string, unknown>);
     this.#packed = packed;
-    this.#at = next;
+    this.#at = at + FIRST;
     this.#from = end;
     this.#fields = fields;
   }

@@ -5,7 +5,7 @@ import { normaliseIdentifier } from "../../privacy/normalise.ts";
 import { scrubJson } from "../../privacy/scrub-json.ts";
 import { scrub, type Replace } from "../../privacy/scrubber.ts";
 import { seal } from "../../privacy/sealing.ts";
-import { namesPhone } from "../../privacy/suspicion.ts";
+import { namesPhoneInJson } from "../../privacy/suspicion.ts";
 import type { Naming } from "../../privacy/tokens.ts";
 import { parseJson } from "../../domain/json.ts";
 import type { PersonalKind } from "../../domain/streams.ts";
@@ -126,7 +126,8 @@ export class Tokeniser {
           this.#find(known.token, identifier, known.canonical as string, kind === "email");
           known.isFound = true;
         }
-        columns.push(token, ...known.remains);
+        columns.push(token);
+        for (const remain of known.remains) columns.push(remain);
         const rank = plan.kindOrder.get(identifier) ?? plan.kindOrder.size;
         if (token !== null && rank < ownerRank) [ownerToken, ownerRank] = [token, rank];
       } else {
@@ -226,7 +227,7 @@ function openText({ defaultCountry }: StreamPlan, field: FieldPlan, text: string
   if (type.sql !== "jsonb") return text;
   // Scrubbing the JSON text itself could break an escape, so its strings are scrubbed one by one.
   // A number far from the key that tells of it (`"phone": { "number": … }`) is seen there alone.
-  if (!namesPhone(text) && scrub(text, () => "found", { defaultCountry }) === text) return text;
+  if (!namesPhoneInJson(text) && scrub(text, () => "found", { defaultCountry }) === text) return text;
   const value = parseJson(text);
   const scrubbed = canonicalJson(scrubJson(value, replace, defaultCountry, name));
   // What nothing was found in stays as it is written: a row read again is the same then.
