@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import type { ReadOptions, ReadStream, Source } from "../connectors/connector.ts";
 import type { Json } from "../domain/streams.ts";
 import type { Naming } from "../privacy/tokens.ts";
-import { gather, joinSlices, preparedSize, sliceSize } from "../warehouse/landing/gather.ts";
+import { gather, joinSlices } from "../warehouse/landing/gather.ts";
 import { unpackPage } from "../warehouse/landing/packed.ts";
 import { preparePages, type PreparedPage, type Reading } from "../warehouse/landing/page.ts";
 import type { ReadThreadMessage, ReadThreadTask } from "./read-thread.ts";
@@ -38,17 +38,12 @@ export async function* readPages(
   watch: <T>(pages: AsyncIterable<T>) => AsyncIterable<T>,
 ): AsyncGenerator<PreparedPage> {
   const { connector, config, streams, cursor, options } = reader;
-  if (connector.isParsing !== true) {
-    yield* preparePages(naming, reading, watch(connector.read(config, streams, cursor, options)));
-    return;
-  }
-  const { pageSize } = options;
-  const slices = watch(connector.read(config, streams, cursor, { ...options, pageSize: sliceSize(pageSize) }));
+  const slices = watch(connector.read(config, streams, cursor, options));
   // A keyless part is read from its start, and so can't be taken up by another reader.
-  const mayMove = streams.every(({ key }) => key !== null);
+  const mayMove = connector.isParsing === true && streams.every(({ key }) => key !== null);
   let count = 0;
   let last: Json | null = null;
-  for await (const parts of gather(preparePages(naming, reading, slices), pageSize, preparedSize)) {
+  for await (const parts of gather(preparePages(naming, reading, slices))) {
     const page = joinSlices(parts);
     yield page;
     count += 1;

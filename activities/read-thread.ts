@@ -3,8 +3,8 @@ import type { ReadOptions, ReadStream, Source } from "../connectors/connector.ts
 import { sources } from "../connectors/index.ts";
 import type { Json, Stream } from "../domain/streams.ts";
 import { RecordNaming, type NamingKeys } from "../privacy/tokens.ts";
-import { gather, sliceSize } from "../warehouse/landing/gather.ts";
-import { buffersOf, packedSize, packPage, type PackedPage } from "../warehouse/landing/packed.ts";
+import { gather } from "../warehouse/landing/gather.ts";
+import { buffersOf, packPage, type PackedPage } from "../warehouse/landing/packed.ts";
 import { preparePages, type PreparedPage, type Reading } from "../warehouse/landing/page.ts";
 import { planStream } from "../warehouse/landing/plan.ts";
 import { failureOf, type ThreadFailure } from "./thread-errors.ts";
@@ -39,8 +39,7 @@ try {
   const naming = new RecordNaming({ record: Buffer.from(keys.record), content: Buffer.from(keys.content) });
   // Ends with the thread.
   const { signal } = new AbortController();
-  const { pageSize } = options;
-  const read = source.read(config, streams, cursor, { ...options, pageSize: sliceSize(pageSize), signal });
+  const read = source.read(config, streams, cursor, { ...options, signal });
   let isAsked = true;
   let wake: (() => void) | null = null;
   port.on("message", () => {
@@ -49,7 +48,7 @@ try {
   });
   // Packed slice by slice, so that nothing of a record lives longer than its slice but the texts of it.
   const packed = packEach(preparePages(naming, { plans, window }, read));
-  for await (const slices of gather(packed, pageSize, packedSize)) {
+  for await (const slices of gather(packed)) {
     while (!isAsked) await new Promise<void>((resolve) => (wake = resolve));
     isAsked = false;
     port.postMessage({ slices } satisfies ReadThreadMessage, slices.flatMap(buffersOf));

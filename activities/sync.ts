@@ -25,6 +25,8 @@ import { retentionOf } from "./retention.ts";
 
 /** Few enough that what is made of a page stays in the processor's cache: with 10,000 the same work takes half as long again. */
 const PAGE_SIZE = 2_500;
+/** A tenth of a page: most of what is made of a slice is nobody's when the collector comes by. */
+const SLICE_SIZE = 250;
 /** A source that gives no page for this long hangs: given up, and tried again. */
 const SILENCE_MS = 10 * 60_000;
 /** A signal costs the history four events, so progress is told this often at the most, and more rarely as time goes on. */
@@ -60,6 +62,7 @@ export async function syncUnit(
         directory: project.directory,
         signal: context.cancellationSignal,
         pageSize: PAGE_SIZE,
+        sliceSize: SLICE_SIZE,
         ...(input.window && windowField ? { window: { field: windowField, ...input.window } } : {}),
       },
     };

@@ -26,6 +26,8 @@ export interface Page {
    * keyless part it may stand still.
    */
   cursor: Json;
+  /** A slice of a page: the page goes on with the next one, and the cursor of the last counts. */
+  goesOn?: true;
   /**
    * The file (or another part with an identity of its own) that the records come from. A keyless record is named
    * by its content and its occurrence number within this part, so a keyless part is always read from its start.
@@ -54,6 +56,11 @@ export interface ReadOptions extends SourceOptions {
   window?: { field: string; from?: string; to?: string };
   /** Records per page; a page may hold fewer, and ends early at about 8 MB of text. */
   pageSize: number;
+  /**
+   * Records per slice. A connector that parses gives a page in slices, so that what is made of one is nobody's by the next;
+   * any other may give it whole.
+   */
+  sliceSize?: number;
 }
 
 export interface ShareOptions extends SourceOptions {

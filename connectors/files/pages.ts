@@ -1,5 +1,5 @@
 import type { Json } from "../../domain/streams.ts";
-import type { Page, ReadStream, Reject, SourceRecord } from "../connector.ts";
+import type { Page, ReadOptions, ReadStream, Reject, SourceRecord } from "../connector.ts";
 import type { Seal } from "./find.ts";
 import type { Sink } from "./parser.ts";
 
@@ -14,15 +14,21 @@ export interface FilesCursor {
   current?: { file: string; seal: Seal; rows: number };
 }
 
-/** Gathers what parsers make of the files into pages. A full page is closed by the next row, or by the end of all files. */
+/**
+ * Gathers what parsers make of the files into pages, and these in slices where they are asked for. A full page is closed by
+ * the next row, or by the end of all files.
+ */
 export class PageBuilder implements Sink {
   readonly #stream: ReadStream;
   readonly #pageSize: number;
+  readonly #sliceSize: number;
   readonly #read: Map<string, Seal>;
   readonly #only: string[] | undefined;
   #file: { name: string; seal: Seal; rows: number; skip: number } | null = null;
   #records: SourceRecord[] = [];
   #rejects: Reject[] = [];
+  /** Of the page. */
+  #rows = 0;
   #characters = 0;
   #closed: Page[] = [];
 
@@ -30,10 +36,16 @@ export class PageBuilder implements Sink {
    * @param read the files that have been read before, by name
    * @param only the files of the share that is read, if it is one
    */
-  constructor(stream: ReadStream, pageSize: number, read: Map<string, Seal>, only: string[] | undefined) {
+  constructor(
+    stream: ReadStream,
+    { pageSize, sliceSize = pageSize }: Pick<ReadOptions, "pageSize" | "sliceSize">,
+    read: Map<string, Seal>,
+    only: string[] | undefined,
+  ) {
     this.#stream = stream;
     this.#only = only;
     this.#pageSize = pageSize;
+    this.#sliceSize = sliceSize;
     this.#read = new Map(read);
   }
 
@@ -65,16 +77,23 @@ export class PageBuilder implements Sink {
   }
 
   close(): void {
-    const page: Page = { records: { [this.#stream.name]: this.#records }, cursor: this.#cursor() };
+    this.#cut(this.#cursor());
+    this.#rows = 0;
+    this.#characters = 0;
+  }
+
+  /** @param cursor null where the page goes on */
+  #cut(cursor: Json): void {
+    const page: Page = { records: { [this.#stream.name]: this.#records }, cursor };
+    if (cursor === null) page.goesOn = true;
     if (this.#rejects.length > 0) page.rejects = this.#rejects;
     if (this.#stream.key === null && this.#file) page.part = this.#file.name;
     this.#closed.push(page);
     this.#records = [];
     this.#rejects = [];
-    this.#characters = 0;
   }
 
-  /** The pages that have been closed since the last call. */
+  /** The pages and slices that have been closed since the last call. */
   take(): Page[] {
     const pages = this.#closed;
     this.#closed = [];
@@ -85,8 +104,11 @@ export class PageBuilder implements Sink {
   #makeRoom(): boolean {
     const file = this.#file as { rows: number; skip: number };
     const isNew = file.rows >= file.skip;
-    const count = this.#records.length + this.#rejects.length;
-    if (isNew && (count >= this.#pageSize || this.#characters >= PAGE_CHARACTERS)) this.close();
+    if (isNew) {
+      if (this.#rows >= this.#pageSize || this.#characters >= PAGE_CHARACTERS) this.close();
+      else if (this.#records.length + this.#rejects.length >= this.#sliceSize) this.#cut(null);
+      this.#rows += 1;
+    }
     file.rows += 1;
     return isNew;
   }

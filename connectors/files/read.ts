@@ -30,7 +30,7 @@ export async function* readFiles(
   signal.throwIfAborted();
   const { current, only } = readCursor(cursor);
   const { known, unread } = await findUnread(path, cursor, options);
-  const pages = new PageBuilder(stream, options.pageSize, known, only);
+  const pages = new PageBuilder(stream, options, known, only);
   for (const file of unread) {
     const opened = await openText(file, encoding);
     try {

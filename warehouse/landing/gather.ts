@@ -1,52 +1,14 @@
 import { Newest, type PreparedPage, type StreamPage } from "./page.ts";
 
-/** A page is parsed and read in this many slices. */
-const SLICES = 10;
-/** A page of large records is closed before it is full. */
-const MOST_CHARACTERS = 8 * 1024 * 1024;
-
-/** How much of a page a slice is: records received, and characters of text. */
-export interface SliceSize {
-  records: number;
-  characters: number;
-}
-
-/** Records of a slice: few enough that most of what is made of one is nobody's when the collector comes by. */
-export function sliceSize(pageSize: number): number {
-  return Math.ceil(pageSize / SLICES);
-}
-
-/** Takes slices, in their order, until together they are a page. */
-export async function* gather<T>(
-  slices: AsyncIterable<T>,
-  pageSize: number,
-  sizeOf: (slice: T) => SliceSize,
-): AsyncGenerator<T[]> {
+/** The slices of each page together, in their order. */
+export async function* gather<T extends { goesOn: boolean }>(slices: AsyncIterable<T>): AsyncGenerator<T[]> {
   let page: T[] = [];
-  let [records, characters] = [0, 0];
   for await (const slice of slices) {
     page.push(slice);
-    const size = sizeOf(slice);
-    records += size.records;
-    characters += size.characters;
-    if (records < pageSize && characters < MOST_CHARACTERS) continue;
+    if (slice.goesOn) continue;
     yield page;
     page = [];
-    [records, characters] = [0, 0];
   }
-  if (page.length > 0) yield page;
-}
-
-/** The size of a slice that has been read by the schemas. */
-export function preparedSize({ streams }: PreparedPage): SliceSize {
-  const size = { records: 0, characters: 0 };
-  for (const { read, current, superseded } of streams) {
-    size.records += read;
-    for (const records of [current, superseded]) {
-      for (const { values } of records) for (const value of values) size.characters += value?.length ?? 0;
-    }
-  }
-  return size;
 }
 
 /** One page of its slices, all of the same streams: of two records with one key the newer one is current. */
@@ -56,7 +18,7 @@ export function joinSlices(slices: PreparedPage[]): PreparedPage {
   const streams = first.streams.map((_, index) =>
     joinStream(slices.map((slice) => slice.streams[index] as StreamPage)),
   );
-  return { streams, cursor: last.cursor };
+  return { streams, cursor: last.cursor, goesOn: false };
 }
 
 function joinStream(parts: StreamPage[]): StreamPage {

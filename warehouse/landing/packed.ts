@@ -1,6 +1,5 @@
 import type { Json } from "../../domain/streams.ts";
 import { parseJson } from "../../domain/json.ts";
-import type { SliceSize } from "./gather.ts";
 import { canonicalJson } from "./json-text.ts";
 import type { PreparedPage, StreamPage } from "./page.ts";
 import type { StreamPlan } from "./plan.ts";
@@ -14,16 +13,7 @@ import type { Prepared } from "./record.ts";
 export interface PackedPage {
   streams: PackedStream[];
   cursor: Json;
-}
-
-/** How much of a page it is. */
-export function packedSize({ streams }: PackedPage): SliceSize {
-  const size = { records: 0, characters: 0 };
-  for (const { read, current, superseded } of streams) {
-    size.records += read;
-    size.characters += current.text.length + superseded.text.length;
-  }
-  return size;
+  goesOn: boolean;
 }
 
 interface PackedStream {
@@ -45,9 +35,10 @@ interface PackedRecords {
 /** Texts of a record before its values: key, content hash, version, undeclared fields. */
 const FIRST = 4;
 
-export function packPage({ streams, cursor }: PreparedPage): PackedPage {
+export function packPage({ streams, cursor, goesOn }: PreparedPage): PackedPage {
   return {
     cursor,
+    goesOn,
     streams: streams.map(({ plan, read, current, superseded, rejected, rejectedKeys }) => ({
       name: plan.stream.name,
       read,
@@ -71,9 +62,13 @@ export function buffersOf({ streams }: PackedPage): ArrayBuffer[] {
 }
 
 /** The page that was packed; the plans are this side's own, of the same streams. */
-export function unpackPage({ streams, cursor }: PackedPage, plans: ReadonlyMap<string, StreamPlan>): PreparedPage {
+export function unpackPage(
+  { streams, cursor, goesOn }: PackedPage,
+  plans: ReadonlyMap<string, StreamPlan>,
+): PreparedPage {
   return {
     cursor,
+    goesOn,
     streams: streams.map(({ name, read, current, superseded, rejected, rejectedKeys }): StreamPage => {
       const plan = plans.get(name) as StreamPlan;
       return {

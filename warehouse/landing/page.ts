@@ -14,6 +14,7 @@ export interface IncomingPage {
   records: Record<string, Record<string, unknown>[]>;
   rejects?: { stream: string; reason: string; pointer: string; raw: string }[];
   cursor: Json;
+  goesOn?: true;
   part?: string;
 }
 
@@ -21,6 +22,8 @@ export interface IncomingPage {
 export interface PreparedPage {
   streams: StreamPage[];
   cursor: Json;
+  /** Whether it is a slice, and its page goes on with the next. */
+  goesOn: boolean;
 }
 
 /** How the records of a sync are read: by which plans, and within which span of the streams' window field. */
@@ -59,7 +62,7 @@ export async function* preparePages(
     for (const [name, plan] of plans) {
       streams.push(await prepareStream(naming, plan, occurrences.get(name) as Occurrences, window, page));
     }
-    yield { streams, cursor: page.cursor };
+    yield { streams, cursor: page.cursor, goesOn: page.goesOn === true };
   }
 }
 
