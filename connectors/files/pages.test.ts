@@ -45,13 +45,19 @@ function whole(slices: Page[]): Page[] {
 test("slices are the pages that there are without: the same rows, ends and cursors, and none is longer than asked", () => {
   const sizes = fc.record({ pageSize: fc.integer({ min: 1, max: 30 }), sliceSize: fc.integer({ min: 1, max: 12 }) });
   fc.assert(
-    fc.property(files, fc.constantFrom<string[] | null>(null, ["id"]), sizes, fc.nat(10), (of, key, { pageSize, sliceSize }, skip) => {
-      const slices = pagesOf(of, key, { pageSize, sliceSize }, skip);
-      expect(whole(slices)).toEqual(pagesOf(of, key, { pageSize }, skip));
-      for (const { records, rejects = [] } of slices) {
-        expect(records["s"]!.length + rejects.length).toBeLessThanOrEqual(sliceSize);
-      }
-    }),
+    fc.property(
+      files,
+      fc.constantFrom<string[] | null>(null, ["id"]),
+      sizes,
+      fc.nat(10),
+      (of, key, { pageSize, sliceSize }, skip) => {
+        const slices = pagesOf(of, key, { pageSize, sliceSize }, skip);
+        expect(whole(slices)).toEqual(pagesOf(of, key, { pageSize }, skip));
+        for (const { records, rejects = [] } of slices) {
+          expect(records["s"]!.length + rejects.length).toBeLessThanOrEqual(sliceSize);
+        }
+      },
+    ),
   );
 });
 
