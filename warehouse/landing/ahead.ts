@@ -19,16 +19,15 @@ export interface Ahead {
 const SLICE = 32;
 
 /**
- * Tokenises a page while the server is at the one before, where that will most likely do: all of its records are taken to
- * be new or changed, nobody was erased, and no record grows too old. Whoever lands it asks `holdsFor`, and tokenises anew
- * where it does not.
+ * Tokenises a page while the server is at the one before, where that will most likely do: of a first load, as long as
+ * nobody was erased and no record grows too old. Whoever lands it asks `holdsFor`, and tokenises anew where it does not.
  */
 export async function tokeniseAhead(vault: Vault, sync: Sync, page: PreparedPage): Promise<PreparedPage> {
   const admission = admissionOf(vault);
   if (!admission || admission.suppressions !== null || sync.hasRetention) return page;
   for (const stream of page.streams) {
     const { plan, current, superseded } = stream;
-    if (current.length === 0 || superseded.length > 0 || !sync.expects.has(plan.stream.name)) continue;
+    if (current.length === 0 || superseded.length > 0 || !sync.expectsNew.has(plan.stream.name)) continue;
     const tokeniser = new Tokeniser(plan, vault.naming);
     const rows: LandingRow[] = [];
     for (const [index, record] of current.entries()) {

@@ -29,8 +29,8 @@ export interface Landed {
 }
 
 /**
- * Lands a stream's share of a page in the caller's transaction. A page is taken to hold what the one before did: where that
- * was nothing but new records (a first load), it is written without a look at what stands there, and with it if that fails.
+ * Lands a stream's share of a page in the caller's transaction. Where the page before held nothing but new records (a
+ * first load), this one is taken for the same: written without a look at what stands there, and with it if that fails.
  */
 export async function landStream(
   pool: pg.Pool,
@@ -44,31 +44,25 @@ export async function landStream(
   const current = await applyCorrections(pool, client, vault, plan, incoming.current);
   const page = { ...incoming, current };
   const { name } = plan.stream;
-  const expected = superseded.length === 0 && current.length > 0 ? sync.expects.get(name) : undefined;
-  const ahead = expected !== undefined && holdsFor(incoming, epoch, current) ? (incoming.ahead as Ahead) : null;
   let sealed: Sealed | null = null;
   let result: { inserted: number; updated: number; unchanged: number } | null = null;
-  if (expected === "new") {
+  if (sync.expectsNew.has(name) && current.length > 0 && superseded.length === 0) {
+    const ahead = holdsFor(incoming, epoch, current) ? (incoming.ahead as Ahead) : null;
     const tokenised = ahead ?? (await tokeniseRecords(client, vault, sync, plan, suppressions, current, NONE));
     sealed = await sealRecords(pool, client, vault, sync, plan, tokenised, NONE);
-    const { rows } = sealed.landing;
-    if (await insertNew(client, plan, sealed.landing)) result = { inserted: rows.length, updated: 0, unchanged: 0 };
+    if (await insertNew(client, plan, sealed.landing))
+      result = { inserted: sealed.landing.rows.length, updated: 0, unchanged: 0 };
   }
   if (!sealed || !result) {
     const { changed, unchanged } = await leaveOutUnchanged(client, page);
     const records = [...changed, ...superseded];
     const older = new Set(superseded);
-    // What was tokenised ahead names the identifiers of all records, and those of unchanged ones are not to be kept anew.
-    const tokenised =
-      ahead !== null && unchanged === 0
-        ? ahead
-        : await tokeniseRecords(client, vault, sync, plan, suppressions, records, older);
+    const tokenised = await tokeniseRecords(client, vault, sync, plan, suppressions, records, older);
     sealed = await sealRecords(pool, client, vault, sync, plan, tokenised, older);
     result = { ...(await mergeRows(client, plan, sealed.landing)), unchanged };
   }
-  if (current.length > 0 && result.inserted === current.length) sync.expects.set(name, "new");
-  else if (current.length > 0 && result.unchanged === 0) sync.expects.set(name, "changed");
-  else sync.expects.delete(name);
+  if (current.length > 0 && result.inserted === current.length) sync.expectsNew.add(name);
+  else sync.expectsNew.delete(name);
   await countUndeclared(client, vault, plan, sealed.undeclared);
   if (plan.stream.mode === "snapshot") await recordSeen(client, sync, page);
   if (result.inserted + result.updated > 0) await recordChange(client, `raw.${plan.table}`);

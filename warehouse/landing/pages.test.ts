@@ -93,50 +93,6 @@ test("an attempt that hangs in the middle of a page is ended by the next one, wh
   }
 });
 
-test("a page taken for changed in which a record is not keeps nothing of that one anew, though it was tokenised ahead", async () => {
-  const stream = testStream({
-    type: "object",
-    required: ["id"],
-    properties: {
-      id: { type: "integer" },
-      email: { type: "string", personal: "email", identifier: "email" },
-      rank: { type: "integer" },
-    },
-  });
-  const plan = testPlan(stream);
-  const record = (id: number, rank: number) => ({ id, rank, email: `kept-${id}@mail.test` });
-  const pageOf = (...records: object[]) => ({ records: { [stream.name]: records }, cursor: 1 }) as IncomingPage;
-  const ids = [1, 2, 3, 4, 5, 6];
-  await landIncoming(
-    database.pool,
-    vault,
-    await begin(plan, randomUUID()),
-    onePage(pageOf(...ids.map((id) => record(id, 1)))),
-  );
-  // As an identifier's retention does.
-  const forgotten = vault.naming.token("email", "kept-5@mail.test");
-  await database.pool.query("delete from vault.identifiers where token = $1", [forgotten]);
-  vault.forgetIdentifiers();
-  const sync = await begin(plan, randomUUID());
-  const pages: PreparedPage[] = [];
-  const watched = async function* (): AsyncGenerator<PreparedPage> {
-    const reading = async function* (): AsyncGenerator<IncomingPage> {
-      yield pageOf(record(1, 2), record(2, 2));
-      yield pageOf(record(3, 2), record(4, 2));
-      yield pageOf(record(5, 1), record(6, 2));
-    };
-    for await (const page of preparePages(vault.naming, sync, reading())) {
-      pages.push(page);
-      yield page;
-    }
-  };
-  await landPages(database.pool, vault, sync, watched(), async () => undefined);
-  expect(sync.counts.get(stream.name)).toMatchObject({ updated: 5, unchanged: 1 });
-  expect(pages.map(({ streams }) => streams[0]?.ahead?.rows.length)).toEqual([2, 2, 2]);
-  const { rowCount } = await database.pool.query("select from vault.identifiers where token = $1", [forgotten]);
-  expect(rowCount).toBe(0);
-});
-
 test("a page that was tokenised while an erasure began is decided anew", async () => {
   const stream = testStream({
     type: "object",

@@ -32,11 +32,8 @@ export interface Sync {
   /** The cursor's position that this process knows: moved by compare-and-set, so that a fenced-off attempt can't go on. */
   position: number;
   cursor: Json | null;
-  /**
-   * By stream, what its next page is taken to hold, as the last one did: nothing but new records, or at least none that
-   * stands as it comes. Absent: records of any kind.
-   */
-  expects: Map<string, "new" | "changed">;
+  /** Streams whose next page is taken to hold nothing but new records, since the table is empty or the last page did. */
+  expectsNew: Set<string>;
   /** By stream, over all attempts. */
   counts: Map<string, StreamCounts>;
   /** Events that were added to the consent ledger, by this process. */
@@ -133,7 +130,7 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
       reload,
       position: Number(row.position),
       cursor: openCursor(key, request.source, cursorName, row.sealed),
-      expects: await firstExpectations(client, request),
+      expectsNew: await emptyTables(client, request.plans),
       counts,
       signals: 0,
       window: request.window,
@@ -141,15 +138,13 @@ export async function beginSync(pool: pg.Pool, vault: Vault, request: BeginSync)
   });
 }
 
-/** Into an empty table all is new; whoever asks a source for what has changed gets little else. */
-async function firstExpectations(client: pg.ClientBase, { kind, plans }: BeginSync): Promise<Sync["expects"]> {
-  const expects: Sync["expects"] = new Map();
-  for (const { stream, table } of plans) {
-    const { rows } = await client.query(`select from ${quoteName("raw", table)} limit 1`);
-    if (rows.length === 0) expects.set(stream.name, "new");
-    else if (kind === "incremental" && stream.mode !== "snapshot") expects.set(stream.name, "changed");
+async function emptyTables(client: pg.ClientBase, plans: StreamPlan[]): Promise<Set<string>> {
+  const empty = new Set<string>();
+  for (const plan of plans) {
+    const { rows } = await client.query(`select from ${quoteName("raw", plan.table)} limit 1`);
+    if (rows.length === 0) empty.add(plan.stream.name);
   }
-  return expects;
+  return empty;
 }
 
 /** Writes a page's audit line, and adds it to the sync's counts. */
