@@ -29,11 +29,11 @@ const CHUNK = 1 << 18;
  */
 export async function insertNew(client: pg.ClientBase, plan: StreamPlan, landing: LandingRows): Promise<boolean> {
   const list = [...plan.columns.map(({ name }) => name), ...ADDED].map((name) => quoteName(name)).join(", ");
-  landing.rows.sort((a, b) => (a.prepared.recordKey < b.prepared.recordKey ? -1 : 1));
+  const rows = landing.rows.toSorted((a, b) => (a.prepared.recordKey < b.prepared.recordKey ? -1 : 1));
   await client.query("savepoint page");
   try {
     const copy = client.query(copyFrom(`copy ${quoteName("raw", plan.table)} (${list}) from stdin`));
-    await pipeline(Readable.from(copyText(landing, false)), copy);
+    await pipeline(Readable.from(copyText({ ...landing, rows }, false)), copy);
   } catch (error) {
     if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
     await client.query("rollback to savepoint page");
