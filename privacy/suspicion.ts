@@ -62,7 +62,7 @@ export function isSuspicious(text: string): boolean {
 }
 
 /** Whether a word for phones stands in a text. */
-export function namesPhone(text: string): boolean {
+function namesPhone(text: string): boolean {
   return PHONE_WORD.test(text);
 }
 

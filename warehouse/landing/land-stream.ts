@@ -50,8 +50,8 @@ export async function landStream(
     const ahead = holdsFor(incoming, epoch, current) ? (incoming.ahead as Ahead) : null;
     const tokenised = ahead ?? (await tokeniseRecords(client, vault, sync, plan, suppressions, current, NONE));
     sealed = await sealRecords(pool, client, vault, sync, plan, tokenised, NONE);
-    if (await insertNew(client, plan, sealed.landing))
-      result = { inserted: sealed.landing.rows.length, updated: 0, unchanged: 0 };
+    const inserted = sealed.landing.rows.length;
+    if (await insertNew(client, plan, sealed.landing)) result = { inserted, updated: 0, unchanged: 0 };
   }
   if (!sealed || !result) {
     const { changed, unchanged } = await leaveOutUnchanged(client, page);
