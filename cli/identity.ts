@@ -48,7 +48,12 @@ export function registerIdentity(program: Command): void {
             throw new UserError("a chain has two ends; name two tokens, or none.");
           }
           const pair = token !== undefined && other !== undefined ? ([token, other] as const) : null;
-          const { anchorToken, customerId, links } = await explainCustomer(session.pool, customer, pair);
+          const { anchorToken, customerId, links } = await explainCustomer(
+            session.pool,
+            session.project.identity,
+            customer,
+            pair,
+          );
           if (session.json) return console.log(JSON.stringify({ customerId, anchorToken, links }));
           if (customerId !== customer) console.log(`${customer} is part of ${customerId} now.`);
           console.log(`Customer ${customerId}, kept with ${anchorToken}`);

@@ -125,7 +125,7 @@ test("a merge by hand moves orders, metrics, history and segments; its split giv
     "select former_customer_id as id from mart.merged_customer_history",
   );
   expect(waiting).toEqual([{ id: former }]);
-  const { links } = await explainCustomer(pipeline.pool, older, null);
+  const { links } = await explainCustomer(pipeline.pool, await rules(), older, null);
   expect(links.filter(({ recordKey }) => recordKey === null)).toHaveLength(1);
 
   const [byHand] = links.filter(({ recordKey }) => recordKey === null);
@@ -154,7 +154,7 @@ test("a split holds in a full rebuild, and the chain of a customer is told link 
     ["email", ["shop"]],
   ]);
   const mails = graph.identifiers.filter(({ kind }) => kind === "email").map(({ token }) => token);
-  const { links } = await explainCustomer(pipeline.pool, ben, [mails[0]!, mails[1]!]);
+  const { links } = await explainCustomer(pipeline.pool, await rules(), ben, [mails[0]!, mails[1]!]);
   expect(links).toHaveLength(2);
 
   const { rows } = await pipeline.pool.query<{ token: string }>(
@@ -245,8 +245,10 @@ test("what can't be decided is told in one sentence and changes nothing", async 
   await expect(decideMerge(pipeline.pool, [anna, anna], ACTOR)).rejects.toThrow("one customer already");
   await expect(decideMerge(pipeline.pool, [anna, "email_unknown"], ACTOR)).rejects.toThrow("no record carries");
   await expect(decideMerge(pipeline.pool, [anna, nobody], ACTOR)).rejects.toThrow(`there is no customer ${nobody}`);
-  await expect(explainCustomer(pipeline.pool, "anna", null)).rejects.toThrow("there is no customer anna");
-  await expect(explainCustomer(pipeline.pool, anna, [anchorToken, other])).rejects.toThrow(
+  await expect(explainCustomer(pipeline.pool, await rules(), "anna", null)).rejects.toThrow(
+    "there is no customer anna",
+  );
+  await expect(explainCustomer(pipeline.pool, await rules(), anna, [anchorToken, other])).rejects.toThrow(
     "is no identifier of customer",
   );
   expect(await count()).toBe(decisions);

@@ -116,13 +116,12 @@ async function writeShop(directory: string): Promise<void> {
 /** Whose the address of the gift is, the order of random tokens decides: an order ties it to her, a customer to its own. */
 async function partGift({ pipeline, rowsOf, customerOf }: Rights): Promise<void> {
   const { pool, vault } = pipeline;
-  const links = await rowsOf<{ stronger: string; weaker: string }>(
-    `select stronger_token as stronger, weaker_token as weaker
-     from core.identity_merges join core.identifiers on token = stronger_token
-     where $1 in (stronger_token, weaker_token) and customer_id = $2`,
+  const links = await rowsOf<{ token: string; linked: string }>(
+    `select token, linked_token as linked from core.identifiers
+     where $1 in (token, linked_token) and linked_token is not null and customer_id = $2`,
     [vault.naming.token("email", CONTROL.email), await customerOf(CANARY.email)],
   );
   const { identity } = await pipeline.project();
-  for (const { stronger, weaker } of links) await decideSplit(pool, identity, [stronger, weaker], "test");
+  for (const { token, linked } of links) await decideSplit(pool, identity, [token, linked], "test");
   if (links.length) await pipeline.build();
 }

@@ -250,10 +250,9 @@ async function shown(schema: string): Promise<Record<string, unknown[]>> {
   const queries: Record<string, string> = {
     people: "anchor_token, is_anonymous",
     merged_people: `former_customer_id, ${named("customer_id")}, anchor_token, person_seq`,
-    identifiers: `token, kind, ${named("customer_id")}, is_shared, is_blocked`,
+    identifiers: `token, kind, ${named("customer_id")}, is_shared, is_blocked, linked_token, linked_record_key`,
     record_owners: `record_key, ${named("customer_id")}`,
     hidden_identifiers: "record_key, token",
-    identity_merges: "stronger_token, weaker_token, record_key",
     identity_conflicts: `stronger_token, weaker_token, record_key, reason, limit_kind, person_limit, ${named("customer_id")}, ${named("other_customer_id")}`,
   };
   const result: Record<string, unknown[]> = {};

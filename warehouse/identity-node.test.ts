@@ -51,7 +51,6 @@ test("customers, orders, events and reviews that share identifiers belong to one
     "core.identifiers": 5,
     "core.record_owners": 7,
     "core.hidden_identifiers": 0,
-    "core.identity_merges": 2,
     "core.identity_conflicts": 0,
   });
   const owners = await ownersByRecord();
@@ -70,10 +69,12 @@ test("customers, orders, events and reviews that share identifiers belong to one
   const ids = await rows<{ id: string }>("select customer_id as id from core.people where person_seq > 0");
   for (const { id } of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
 
-  const merges = await rows("select stronger_token, weaker_token, record_key from core.identity_merges");
-  expect(merges).toEqual([
-    { stronger_token: "customer_id_1", weaker_token: "email_a", record_key: key(1) },
-    { stronger_token: "email_a", weaker_token: "device_id_1", record_key: key(4) },
+  const links = await rows(
+    "select token, linked_token, linked_record_key from core.identifiers where linked_token is not null order by token",
+  );
+  expect(links).toEqual([
+    { token: "device_id_1", linked_token: "email_a", linked_record_key: key(4) },
+    { token: "email_a", linked_token: "customer_id_1", linked_record_key: key(1) },
   ]);
 });
 

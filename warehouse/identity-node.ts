@@ -14,7 +14,7 @@ export const identityNode: ModelNode = {
   inputs: [...Object.keys(CONTRACTS), "ops.blocked_identifiers", "ops.identity_decisions"],
   outputs: TABLES,
   remembers: [PEOPLE.name, MERGED_PEOPLE.name, IDENTIFIERS.name],
-  version: "3",
+  version: "4",
   async compute(context) {
     const { rules } = context;
     const contracts = await readContracts(context);

@@ -2,6 +2,7 @@ import type { Pool } from "pg";
 import type { IdentityRules } from "../../domain/project.ts";
 import { quoteRelation } from "../models/build.ts";
 import { readContracts } from "./contracts.ts";
+import { readLinks, strengthOf } from "./explain.ts";
 
 /** One customer: the identifiers, and the links between them with the records and dates behind them. */
 export interface CustomerGraph {
@@ -81,11 +82,6 @@ export async function readCustomerGraph(
        from core.identifiers where customer_id = $1 or token = any($2)`,
       [customerId, [...new Set(carried.flatMap(({ tokens }) => tokens))]],
     );
-    const { rows: merges } = await client.query<{ stronger: string; weaker: string; byHand: boolean }>(
-      `select stronger_token as stronger, weaker_token as weaker, record_key is null as "byHand"
-       from core.identity_merges where stronger_token in (select token from core.identifiers where customer_id = $1)`,
-      [customerId],
-    );
     const { rows: refused } = await client.query<{ stronger: string; weaker: string; reason: string; other: string }>(
       `select stronger_token as stronger, weaker_token as weaker, reason,
          case when customer_id = $1 then other_customer_id else customer_id end as other
@@ -95,8 +91,8 @@ export async function readCustomerGraph(
     const strength = strengthOf(rules, new Map(known.map(({ token, kind }) => [token, kind])));
     const visible = new Set(known.filter(({ isHidden }) => !isHidden).map(({ token }) => token));
     const links = gatherLinks(carried, visible, strength);
-    for (const { stronger, weaker, byHand } of merges)
-      linkOf(links, stronger, weaker).role = byHand ? "by hand" : "merge";
+    for (const { strongerToken, weakerToken, recordKey } of await readLinks(client, rules, customerId))
+      linkOf(links, strongerToken, weakerToken).role = recordKey === null ? "by hand" : "merge";
     for (const { stronger, weaker, reason, other } of refused) {
       Object.assign(linkOf(links, stronger, weaker), { role: "refused", reason, otherCustomerId: other });
     }
@@ -144,13 +140,6 @@ async function readCustomerRecords(
     records.push(...rows);
   }
   return records;
-}
-
-/** Orders tokens as identity resolution does: by the priority of their kind, then by themselves. */
-function strengthOf(rules: IdentityRules, kinds: ReadonlyMap<string, string>): (a: string, b: string) => number {
-  const priority = new Map(rules.identifiers.map(({ kind }, index) => [kind, index]));
-  const rank = (token: string) => priority.get(kinds.get(token) ?? "") ?? priority.size;
-  return (a, b) => rank(a) - rank(b) || (a < b ? -1 : Number(a > b));
 }
 
 function gatherLinks(

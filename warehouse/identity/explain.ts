@@ -1,5 +1,6 @@
-import type { Pool } from "pg";
+import type { ClientBase, Pool } from "pg";
 import { UserError } from "../../domain/errors.ts";
+import type { IdentityRules } from "../../domain/project.ts";
 
 /** One link of the chain that makes two identifiers one person's. */
 export interface ChainLink {
@@ -27,15 +28,12 @@ export interface Conflict {
  */
 export async function explainCustomer(
   pool: Pool,
+  rules: IdentityRules,
   customerId: string,
   pair: readonly [string, string] | null,
 ): Promise<{ customerId: string; anchorToken: string; links: ChainLink[] }> {
   const person = await findCustomer(pool, customerId);
-  const { rows: links } = await pool.query<ChainLink>(
-    `select stronger_token as "strongerToken", weaker_token as "weakerToken", record_key as "recordKey"
-     from core.identity_merges where stronger_token in (select token from core.identifiers where customer_id = $1) order by stronger_token, weaker_token`,
-    [person.customerId],
-  );
+  const links = await readLinks(pool, rules, person.customerId);
   if (!pair) return { ...person, links };
   const { rows: own } = await pool.query<{ token: string }>(
     "select token from core.identifiers where customer_id = $1 and token = any($2)",
@@ -48,6 +46,39 @@ export async function explainCustomer(
     );
   }
   return { ...person, links: chain(links, pair[0], pair[1]) };
+}
+
+/** The links that made a customer one, the strongest first. */
+export async function readLinks(
+  client: Pick<ClientBase, "query">,
+  rules: IdentityRules,
+  customerId: string,
+): Promise<ChainLink[]> {
+  const { rows } = await client.query<{
+    token: string;
+    kind: string;
+    linkedToken: string | null;
+    recordKey: string | null;
+  }>(
+    `select token, kind, linked_token as "linkedToken", linked_record_key as "recordKey" from core.identifiers
+     where customer_id = $1`,
+    [customerId],
+  );
+  const strength = strengthOf(rules, new Map(rows.map(({ token, kind }) => [token, kind])));
+  return rows
+    .flatMap(({ token, linkedToken, recordKey }) => {
+      if (linkedToken === null) return [];
+      const [strongerToken, weakerToken] = [token, linkedToken].sort(strength) as [string, string];
+      return [{ strongerToken, weakerToken, recordKey }];
+    })
+    .sort((a, b) => strength(a.strongerToken, b.strongerToken) || strength(a.weakerToken, b.weakerToken));
+}
+
+/** Orders tokens as identity resolution does: by the priority of their kind, then by themselves. */
+export function strengthOf(rules: IdentityRules, kinds: ReadonlyMap<string, string>): (a: string, b: string) => number {
+  const priority = new Map(rules.identifiers.map(({ kind }, index) => [kind, index]));
+  const rank = (token: string) => priority.get(kinds.get(token) ?? "") ?? priority.size;
+  return (a, b) => rank(a) - rank(b) || (a < b ? -1 : Number(a > b));
 }
 
 /** A customer, also by an id that was merged into another. Throws UserError where there is none. */

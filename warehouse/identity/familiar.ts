@@ -1,7 +1,7 @@
 import { quoteName } from "../database.ts";
 import type { ChangeContext } from "../models/relation.ts";
 import type { ContractColumns } from "./contracts.ts";
-import { CONFLICTS, HIDDEN, IDENTIFIERS, MERGED_PEOPLE, MERGES, PEOPLE, RECORD_OWNERS } from "./tables.ts";
+import { CONFLICTS, HIDDEN, IDENTIFIERS, MERGED_PEOPLE, PEOPLE, RECORD_OWNERS } from "./tables.ts";
 import { DEVICE_KINDS } from "./write.ts";
 
 /** Quoted name of the relation of familiar records, with whose each is. */
@@ -22,9 +22,9 @@ const CARRIED = quoteName("build_core", "identity_carried");
  */
 export async function findFamiliar(context: ChangeContext, contracts: readonly ContractColumns[]): Promise<void> {
   const { client, changes, rules } = context;
-  const [merges, owners, hidden, identifiers] = [MERGES, RECORD_OWNERS, HIDDEN, IDENTIFIERS].map(({ name }) =>
+  const [owners, hidden, identifiers] = [RECORD_OWNERS, HIDDEN, IDENTIFIERS].map(({ name }) =>
     context.published(name)!,
-  ) as [string, string, string, string];
+  ) as [string, string, string];
   await client.query(`create table ${FAMILIAR} (record_key uuid primary key, customer_id uuid);
     create table ${FRESH} (record_key uuid, token text, kind text, stronger_token text, customer_id uuid)`);
   const parts = contracts.flatMap(({ relation, tokens, telling }) => {
@@ -37,11 +37,14 @@ export async function findFamiliar(context: ChangeContext, contracts: readonly C
   if (!parts.length || rules.identifiers.some((rule) => rule.window)) return;
   const kinds = rules.identifiers.map((rule) => rule.kind);
   await client.query(`create table ${CARRIED} (record_key uuid, token text, kind text, rank integer, customer_id uuid,
-    strongest text, strongest_rank integer, person uuid)`);
+    strongest text, strongest_rank integer, person uuid, is_tied boolean)`);
   await client.query(
     `insert into ${CARRIED}
      select record_key, token, kind, rank, customer_id,
-       first_value(token) over own, first_value(rank) over own, first_value(customer_id) over own
+       first_value(token) over own, first_value(rank) over own, first_value(customer_id) over own,
+       -- The link between the two is kept with the one that is farther from the person's strongest.
+       coalesce(linked_token = first_value(token) over own and linked_record_key < record_key, false)
+         or coalesce(first_value(linked_token) over own = token and first_value(linked_record_key) over own < record_key, false)
      from (select distinct record_key, token from (${parts.join(" union all ")}) as part where token is not null) as record
      -- What stands before the last underscore.
      join unnest($1::text[]) with ordinality as listed (kind, rank) on kind = left(token, -strpos(reverse(token), '_'))
@@ -51,26 +54,15 @@ export async function findFamiliar(context: ChangeContext, contracts: readonly C
   );
   await client.query(`analyze ${CARRIED} (record_key, token, customer_id)`);
   await client.query(
-    `with candidate as (
-       select record_key, person, count(*) as carried, count(customer_id) as known
-       from ${CARRIED}
-       group by record_key, person
-       having person <> ops.nobody() and count(customer_id) = count(*) filter (where customer_id = person)
-         and not bool_or(token in (select token from ops.blocked_identifiers))
-     ),
-     tied as (
-       select carried.record_key, count(*) as ties
-       from ${CARRIED} as carried
-       join ${merges} as link on link.stronger_token = carried.strongest and link.weaker_token = carried.token
-         and link.record_key < carried.record_key
-       -- The others have no links yet.
-       where carried.customer_id is not null and carried.token <> carried.strongest
-       group by carried.record_key
-     )
-     insert into ${FAMILIAR} select record_key, person from candidate left join tied using (record_key)
-     where coalesce(ties, 0) = known - 1
-       and not exists (select from ${owners} as owner where owner.record_key = candidate.record_key)
-       and not exists (select from ${hidden} as hidden where hidden.record_key = candidate.record_key)`,
+    `insert into ${FAMILIAR}
+     select record_key, person
+     from ${CARRIED}
+     group by record_key, person
+     having person <> ops.nobody() and count(customer_id) = count(*) filter (where customer_id = person)
+       and count(*) filter (where is_tied) = count(customer_id) - 1
+       and not bool_or(token in (select token from ops.blocked_identifiers))
+       and not exists (select from ${owners} as owner where owner.record_key = ${CARRIED}.record_key)
+       and not exists (select from ${hidden} as hidden where hidden.record_key = ${CARRIED}.record_key)`,
   );
   await client.query(`analyze ${FAMILIAR}`);
   await findFresh(context);
@@ -130,9 +122,7 @@ export async function addFamiliar({ client, added }: ChangeContext): Promise<voi
   await client.query(
     `create view ${added(RECORD_OWNERS.name)} as select record_key, customer_id from ${FAMILIAR} order by record_key;
      create view ${added(IDENTIFIERS.name)} as
-       select distinct token, kind, customer_id, false as is_shared, false as is_blocked ${fresh} order by token;
-     create view ${added(MERGES.name)} as
-       select distinct on (stronger_token, token) stronger_token, token as weaker_token, record_key ${fresh}
-       order by stronger_token, token, record_key`,
+       select distinct on (token) token, kind, customer_id, false as is_shared, false as is_blocked,
+         stronger_token as linked_token, record_key as linked_record_key ${fresh} order by token, record_key`,
   );
 }

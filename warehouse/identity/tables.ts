@@ -43,13 +43,25 @@ export const IDENTIFIERS: IdentityTable = table({
   key: ["token"],
   notNull: ["kind", "customer_id", "is_shared", "is_blocked"],
   foreignKeys: [TO_PEOPLE],
-  types: { token: "text", kind: "text", customer_id: "uuid", is_shared: "boolean", is_blocked: "boolean" },
+  types: {
+    token: "text",
+    kind: "text",
+    customer_id: "uuid",
+    is_shared: "boolean",
+    is_blocked: "boolean",
+    linked_token: "text",
+    linked_record_key: "uuid",
+  },
   columns: {
     token: "The identifier's token",
     kind: "What it identifies by: email, phone, customer_id and so on",
     customer_id: "Whose identifier it is; ops.nobody() if it is shared or blocked",
     is_shared: "Whether it is used by more people than its kind allows, so that it links nobody",
     is_blocked: "Whether the project's rules say that it points at nobody",
+    linked_token:
+      "The identifier of the same person that it is linked to; from link to link one comes to the person's strongest, which has none",
+    linked_record_key:
+      "The record that carries both; the first by its key if several do; null for a merge by hand, and without a link",
   },
 });
 
@@ -75,20 +87,6 @@ export const HIDDEN: IdentityTable = table({
   foreignKeys: [{ columns: ["token"], references: "core.identifiers" }],
   types: { record_key: "uuid", token: "text" },
   columns: { record_key: "The record", token: "The token of an identifier that it carries" },
-});
-
-export const MERGES: IdentityTable = table({
-  name: "core.identity_merges",
-  grain: "One row per link that made two people one.",
-  key: ["stronger_token", "weaker_token"],
-  notNull: [],
-  foreignKeys: [],
-  types: { stronger_token: "text", weaker_token: "text", record_key: "uuid" },
-  columns: {
-    stronger_token: "The strongest identifier of the record; core.identifiers tells whose it and the other are",
-    weaker_token: "The identifier that the record ties to it",
-    record_key: "The record that carries both; the first by its key if several do; null for a merge by hand",
-  },
 });
 
 export const CONFLICTS: IdentityTable = table({
@@ -120,7 +118,7 @@ export const CONFLICTS: IdentityTable = table({
   },
 });
 
-export const TABLES = [PEOPLE, MERGED_PEOPLE, IDENTIFIERS, RECORD_OWNERS, HIDDEN, MERGES, CONFLICTS];
+export const TABLES = [PEOPLE, MERGED_PEOPLE, IDENTIFIERS, RECORD_OWNERS, HIDDEN, CONFLICTS];
 
 function table(spec: Omit<IdentityTable, "materialize" | "follows">): IdentityTable {
   return { ...spec, materialize: "table", follows: [] };

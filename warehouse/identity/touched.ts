@@ -3,7 +3,7 @@ import { quoteName } from "../database.ts";
 import type { ChangeContext } from "../models/relation.ts";
 import type { ContractColumns } from "./contracts.ts";
 import { FAMILIAR, findFamiliar } from "./familiar.ts";
-import { CONFLICTS, HIDDEN, IDENTIFIERS, MERGED_PEOPLE, MERGES, PEOPLE, RECORD_OWNERS } from "./tables.ts";
+import { CONFLICTS, HIDDEN, IDENTIFIERS, MERGED_PEOPLE, PEOPLE, RECORD_OWNERS } from "./tables.ts";
 
 /** Above this share of all records, and this many of them, a full computation is the cheaper one. */
 const MOST_TOUCHED = 0.25;
@@ -232,7 +232,6 @@ export class Touched {
       );
     await keys(HIDDEN, `record_key in (select record_key from ${this.records})`);
     for (const table of [MERGED_PEOPLE, CONFLICTS]) await keys(table, isTouched);
-    await keys(MERGES, `stronger_token in (select token from ${this.#published(IDENTIFIERS.name)} where ${isTouched})`);
     const same = `now.record_key = owned.record_key and now.customer_id = owned.customer_id`;
     await client.query(
       `create table ${touched(RECORD_OWNERS.name)} as select record_key from ${this.owned} as owned

@@ -4,6 +4,7 @@ import type { ByteSink } from "../../identity/byte-list.ts";
 import { ascending, sortByKey } from "../../identity/counting-sort.ts";
 import { Int32List } from "../../identity/int32-list.ts";
 import { PARTED, WITHIN_TIME } from "../../identity/limited-sets.ts";
+import { hangLinks, otherEnd } from "../../identity/hang-links.ts";
 import { BY_HAND, type Links, type Partition } from "../../identity/partition.ts";
 import type { People } from "../../identity/people.ts";
 import type { CanonicalRecords } from "../../identity/records.ts";
@@ -17,8 +18,8 @@ import * as tables from "./tables.ts";
 /** Kinds that name a device or a browser, not a person. */
 export const DEVICE_KINDS = new Set(["device_id", "anonymous_id", "cookie_id", "session_id"]);
 
-/** Half of the work is theirs. */
-const IN_SECOND: ReadonlySet<tables.IdentityTable> = new Set([tables.MERGES, tables.RECORD_OWNERS]);
+/** Half of the work is its. */
+const IN_SECOND: ReadonlySet<tables.IdentityTable> = new Set([tables.RECORD_OWNERS]);
 
 /** What identity resolution found, ready to be written. */
 export interface Resolution {
@@ -80,25 +81,28 @@ async function fillTables(resolution: Resolution, write: Write): Promise<void> {
   const isHidden = (identifier: number) => result.shared[identifier] || blocked[identifier];
 
   const { merges, refusals } = result;
-  const link = (rows: OutgoingRows & ByteSink, { stronger, weaker, record }: Links, i: number) => {
-    records.writeToken(rows, stronger[i]!);
-    records.writeToken(rows, weaker[i]!);
+  const linkOf = hangLinks(merges, result.person);
+  const recordOf = (rows: OutgoingRows & ByteSink, { record }: Links, i: number) => {
     if (record[i] === BY_HAND) rows.bytes(null);
     else records.writeRecordKey(rows, record[i]!);
   };
-  await write(tables.MERGES, merges.record.length, (rows, i) => {
-    rows.row(3);
-    link(rows, merges, i);
-  });
   const byToken = orderByToken(rules, records.kindOf);
   await write(tables.IDENTIFIERS, byToken.length, (rows, i) => {
     const identifier = byToken[i]!;
-    rows.row(5);
+    rows.row(7);
     records.writeToken(rows, identifier);
     rows.bytes(kinds[records.kindOf[identifier]!]!);
     ids.writeTo(rows, placeOf[identifier]!);
     rows.boolean(result.shared[identifier] === 1);
     rows.boolean(blocked[identifier] === 1);
+    const by = linkOf[identifier]!;
+    if (by === -1) {
+      rows.bytes(null);
+      rows.bytes(null);
+      return;
+    }
+    records.writeToken(rows, otherEnd(merges, by, identifier));
+    recordOf(rows, merges, by);
   });
   const owned = ownedByPerson(result.owner, placeOf, ids.ranks());
   await write(tables.RECORD_OWNERS, owned.records.length, (rows, i) => {
@@ -134,7 +138,9 @@ async function fillTables(resolution: Resolution, write: Write): Promise<void> {
   await write(tables.CONFLICTS, refusals.record.length, (rows, i) => {
     const { reason, kind, limit } = explain(rules, refusals.reason[i]!);
     rows.row(8);
-    link(rows, refusals, i);
+    records.writeToken(rows, refusals.stronger[i]!);
+    records.writeToken(rows, refusals.weaker[i]!);
+    recordOf(rows, refusals, i);
     rows.bytes(Buffer.from(reason));
     rows.bytes(kind === null ? null : kinds[kind]!);
     if (limit === null) rows.bytes(null);

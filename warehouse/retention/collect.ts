@@ -125,8 +125,7 @@ async function ordersThatHangOn(client: pg.ClientBase, runId: string): Promise<s
       where events.event_id in ${gone})
     union
     select orders.order_id from mart.fct_orders as orders where orders.customer_id <> ops.nobody() and orders.customer_id in (
-      select stronger.customer_id from core.identity_merges as merges
-      join core.identifiers as stronger on stronger.token = merges.stronger_token where merges.record_key in ${gone}
+      select linked.customer_id from core.identifiers as linked where linked.linked_record_key in ${gone}
       union all
       select owners.customer_id from core.hidden_identifiers as hidden
       join core.record_owners as owners on owners.record_key = hidden.record_key
