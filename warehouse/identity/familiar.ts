@@ -45,10 +45,16 @@ export async function findFamiliar(context: ChangeContext, contracts: readonly C
        -- The link between the two is kept with the one that is farther from the person's strongest.
        coalesce(linked_token = first_value(token) over own and linked_record_key < record_key, false)
          or coalesce(first_value(linked_token) over own = token and first_value(linked_record_key) over own < record_key, false)
-     from (select distinct record_key, token from (${parts.join(" union all ")}) as part where token is not null) as record
-     -- What stands before the last underscore.
-     join unnest($1::text[]) with ordinality as listed (kind, rank) on kind = left(token, -strpos(reverse(token), '_'))
-     left join ${identifiers} as known using (token, kind)
+     from (
+       select record_key, token, linked_token, linked_record_key, customer_id,
+         -- What stands before the last underscore.
+         coalesce(known.kind, left(token, -length(split_part(token, '_', -1)) - 1)) as kind
+       -- By token, so that whoever looks each up goes through the index once.
+       from (select distinct record_key, token from (${parts.join(" union all ")}) as part where token is not null
+         order by token, record_key) as record
+       left join ${identifiers} as known using (token)
+     ) as carried
+     join unnest($1::text[]) with ordinality as listed (kind, rank) using (kind)
      window own as (partition by record_key order by rank, token collate "C" rows unbounded preceding)`,
     [kinds],
   );
@@ -56,13 +62,17 @@ export async function findFamiliar(context: ChangeContext, contracts: readonly C
   await client.query(
     `insert into ${FAMILIAR}
      select record_key, person
-     from ${CARRIED}
-     group by record_key, person
-     having person <> ops.nobody() and count(customer_id) = count(*) filter (where customer_id = person)
-       and count(*) filter (where is_tied) = count(customer_id) - 1
-       and not bool_or(token in (select token from ops.blocked_identifiers))
-       and not exists (select from ${owners} as owner where owner.record_key = ${CARRIED}.record_key)
-       and not exists (select from ${hidden} as hidden where hidden.record_key = ${CARRIED}.record_key)`,
+     from (
+       select record_key, person
+       from ${CARRIED}
+       group by record_key, person
+       having person <> ops.nobody() and count(customer_id) = count(*) filter (where customer_id = person)
+         and count(*) filter (where is_tied) = count(customer_id) - 1
+         and not bool_or(token in (select token from ops.blocked_identifiers))
+       order by record_key
+     ) as candidate
+     where not exists (select from ${owners} as owner where owner.record_key = candidate.record_key)
+       and not exists (select from ${hidden} as hidden where hidden.record_key = candidate.record_key)`,
   );
   await client.query(`analyze ${FAMILIAR}`);
   await findFresh(context);

@@ -56,17 +56,19 @@ export class Touched {
       create table ${this.#identifiers} (token text primary key)`);
     await findFamiliar(this.#context, this.#contracts);
     const [owners, hidden] = [this.#published(RECORD_OWNERS.name), this.#published(HIDDEN.name)];
-    const add = async (insert: string) => (await client.query(`${insert} on conflict do nothing`)).rowCount ?? 0;
+    const add = (insert: string) => client.query(`${insert} on conflict do nothing`);
     let isReached = false;
     for (const { relation, tokens, telling } of this.#contracts) {
       const differing = changes(relation, telling);
       if (!differing) continue;
       const changed = `(select record_key from ${differing} as changed
         where not exists (select from ${FAMILIAR} as familiar where familiar.record_key = changed.record_key))`;
-      const found = await add(`insert into ${this.records} select distinct record_key from ${changed}`);
-      if (!tokens.length) continue;
-      // A record of several contracts was found before.
-      if (!found && !(await client.query(`select from ${changed} as changed limit 1`)).rowCount) continue;
+      const { rows } = await client.query<{ isAny: boolean }>(
+        `with changed as materialized (select distinct record_key from ${changed} as changed),
+         come as (insert into ${this.records} select record_key from changed on conflict do nothing)
+         select exists (select from changed) as "isAny"`,
+      );
+      if (!tokens.length || !rows[0]!.isAny) continue;
       isReached = true;
       await add(
         `insert into ${this.people} select distinct customer_id from ${owners}
