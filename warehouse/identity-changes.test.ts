@@ -114,6 +114,33 @@ test("a review that had its owner from its order is the reviewer's once the e-ma
   expect(rows).toEqual([{ anchor_token: "device_id_3" }]);
 });
 
+test("an identifier that was shared and is blocked now is said to be blocked, and is judged anew once it no longer is", async () => {
+  rules = rulesWith(null);
+  const came = (contract: string, id: number, values: Row["values"]): Row => ({ contract, id, isGone: false, values });
+  const of = (n: number): Row["values"] => ({ customer_ref: `customer_id_${n}`, email_token: "email_0" });
+  await follow([
+    {
+      rows: [came("customers", 0, of(2)), came("events", 0, of(1)), came("customers", 1, of(0))],
+      blocked: [],
+      decision: null,
+    },
+    { rows: [], blocked: ["email_0"], decision: null },
+    { rows: [came("customers", 0, { customer_ref: null, email_token: null })], blocked: [], decision: null },
+    { rows: [], blocked: ["email_5"], decision: null },
+  ]);
+});
+
+test("a review whose e-mail is blocked is owned with its order, also when that comes later and with a record that names nobody", async () => {
+  rules = rulesWith(null);
+  const came = (contract: string, id: number, values: Row["values"]): Row => ({ contract, id, isGone: false, values });
+  const review = came("reviews", 1, { email_token: "email_2", order_record_key: keyOf("orders", 5) });
+  const nobody = came("customers", 0, { customer_ref: null, email_token: null });
+  await follow([
+    { rows: [review], blocked: ["email_2"], decision: null },
+    { rows: [came("orders", 5, { email_token: "email_0" }), nobody], blocked: [], decision: null },
+  ]);
+});
+
 /** Publishes what changes make of nothing, batch after batch, and compares each with a full computation. */
 async function follow(batches: readonly Batch[]): Promise<void> {
   await reset();

@@ -37,18 +37,22 @@ export async function addOwnersOfChanges(
     `select record_key from ${now} as owner join ${input("core.orders")} as orders using (record_key)
      where not exists (select from ${owned} as former where former.record_key = owner.record_key)`,
   );
-  if (come.length) {
-    await client.query(
-      // One that has an owner has it by an identifier of its own.
-      `insert into ${records} select record_key from (${references}) as record where order_record_key = any($1)
-         and not exists (select from ${before} as former where former.record_key = record.record_key)
-       on conflict do nothing`,
-      [come.map(({ record_key }) => record_key)],
-    );
-  }
   const within = quoteName("build_core", "identity_references");
   await client.query(`create table ${within} as select record_key, order_record_key from (${references}) as record
     where record_key in (select record_key from ${records})`);
+  if (come.length) {
+    await client.query(
+      // Of these the owner alone is told anew: whatever else is published of them stays.
+      `insert into ${within} select record_key, order_record_key from (${references}) as record
+       where record_key in (
+         select record_key from (${references}) as referring where order_record_key = any($1)
+           -- One that has an owner has it by an identifier of its own.
+           and not exists (select from ${before} as former where former.record_key = referring.record_key)
+           and not exists (select from ${records} as touched where touched.record_key = referring.record_key)
+       )`,
+      [come.map(({ record_key }) => record_key)],
+    );
+  }
   await client.query(`analyze ${within}`);
   // An order that is not touched has the owner it had.
   const parents = `(select record_key, customer_id from ${now} as owner

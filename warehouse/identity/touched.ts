@@ -220,13 +220,20 @@ export class Touched {
       `insert into ${this.#identifiers} select token from ${this.#published(IDENTIFIERS.name)} where ${isTouched}
        on conflict do nothing`,
     );
-    // A shared or blocked identifier that untouched records carry stays as it is.
+    const isElsewhere = (
+      alias: string,
+    ) => `not exists (select from ${output(IDENTIFIERS.name)} as now where now.token = ${alias}.token)
+      and exists (select from ${this.#published(HIDDEN.name)} as hidden where hidden.token = ${alias}.token
+        and not exists (select from ${this.records} as record where record.record_key = hidden.record_key))`;
+    // What is blocked is not judged, so that its records are not looked at: of a shared one it is enough to say so.
     await client.query(
-      `delete from ${this.#identifiers} as touched
-       where not exists (select from ${output(IDENTIFIERS.name)} as now where now.token = touched.token)
-         and exists (select from ${this.#published(HIDDEN.name)} as hidden where hidden.token = touched.token
-           and not exists (select from ${this.records} as record where record.record_key = hidden.record_key))`,
+      `insert into ${output(IDENTIFIERS.name)} (token, kind, customer_id, is_shared, is_blocked)
+       select token, kind, customer_id, false, true from ${this.#published(IDENTIFIERS.name)} as shared
+       where is_shared and token in (select token from ${this.#identifiers})
+         and token in (select token from ops.blocked_identifiers) and ${isElsewhere("shared")}`,
     );
+    // A shared or blocked identifier that only untouched records carry stays as it is.
+    await client.query(`delete from ${this.#identifiers} as touched where ${isElsewhere("touched")}`);
     const keys = (table: { name: string; key: string[] }, where: string) =>
       client.query(
         `create table ${touched(table.name)} as select ${table.key.map((name) => quoteName(name)).join(", ")}
