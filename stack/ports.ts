@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../domain/errors.ts";
@@ -24,16 +25,19 @@ export async function requireFreePort(port: number, variable: string, server: st
   throw new UserError(`port ${port} for ${server} ${reason}; set ${variable} to a free one.`);
 }
 
-/** A port that was free a moment ago. */
+/** Ports between those that services have by custom and those that a system lends. */
+const OURS = { first: 10_240, last: 32_767 };
+
+/**
+ * A port that was free a moment ago, at random. None that the system lends: Temporal's server asks it for some of its own
+ * before it opens the one it is told, and has ended where it got that one.
+ */
 export async function freePort(): Promise<number> {
-  return await new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, LOOPBACK, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const port = randomInt(OURS.first, OURS.last + 1);
+    if ((await tryPort(port)) === null) return port;
+  }
+  throw new Error(`no port from ${OURS.first} to ${OURS.last} can be opened`);
 }
 
 async function isServed(port: number): Promise<boolean> {
