@@ -25,6 +25,9 @@ export async function requireFreePort(port: number, variable: string, server: st
   throw new UserError(`port ${port} for ${server} ${reason}; set ${variable} to a free one.`);
 }
 
+/** What {@link freePort} has given out, which may not be open yet. */
+const given = new Set<number>();
+
 /** Ports between those that services have by custom and those that a system lends. */
 const OURS = { first: 10_240, last: 32_767 };
 
@@ -35,6 +38,8 @@ const OURS = { first: 10_240, last: 32_767 };
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt += 1) {
     const port = randomInt(OURS.first, OURS.last + 1);
+    if (given.has(port)) continue;
+    given.add(port);
     if ((await tryPort(port)) === null) return port;
   }
   throw new Error(`no port from ${OURS.first} to ${OURS.last} can be opened`);

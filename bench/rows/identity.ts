@@ -9,7 +9,7 @@ const SELECT = ["+identity"];
 
 export const row: Row = {
   title: "identity",
-  goals: { first: "6 s with keys and merge log; 0.5 s for 10,000 new links", summit: "4 s and 0.1 s" },
+  goals: { first: "6 s with keys and links; 0.5 s for 10,000 new links", summit: "4 s and 0.1 s" },
   async measure(bench): Promise<Figure[]> {
     const { rows, runs } = bench.options;
     const counts = linkCounts(rows);
@@ -24,7 +24,7 @@ export const row: Row = {
 
     const size = `${rows.toLocaleString("en-US")} links, ${(counts.people + counts.addresses + counts.devices).toLocaleString("en-US")} identifiers, ${counts.people.toLocaleString("en-US")} people`;
     const news = `${added.toLocaleString("en-US")} new links`;
-    const full = emptyFigure(`${size}: contracts to identity tables with keys and merge log`, rows);
+    const full = emptyFigure(`${size}: contracts to identity tables with keys and links`, rows);
     const published = emptyFigure(`${size}: the whole build, contracts and publishing included`, rows);
     const increment = emptyFigure(`${news}: identity alone`, added);
     const incrementPublished = emptyFigure(`${news}: the whole build`, added);

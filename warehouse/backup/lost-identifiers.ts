@@ -91,4 +91,11 @@ async function partPeople(client: ClientBase, remembered: readonly TableDescript
     );
   }
   await client.query("delete from core.identifiers where token in (select token from erased_tokens)");
+  // A backup of an older version keeps links elsewhere.
+  if (remembered.some(({ columns }) => columns.some(({ name }) => name === "linked_token"))) {
+    await client.query(
+      `update core.identifiers set linked_token = null, linked_record_key = null
+       where linked_token in (select token from erased_tokens)`,
+    );
+  }
 }
