@@ -220,14 +220,14 @@ export class Touched {
       `insert into ${this.#identifiers} select token from ${this.#published(IDENTIFIERS.name)} where ${isTouched}
        on conflict do nothing`,
     );
-    const isElsewhere = (
-      alias: string,
-    ) => `not exists (select from ${output(IDENTIFIERS.name)} as now where now.token = ${alias}.token)
-      and exists (select from ${this.#published(HIDDEN.name)} as hidden where hidden.token = ${alias}.token
-        and not exists (select from ${this.records} as record where record.record_key = hidden.record_key))`;
+    const [now, hidden] = [output(IDENTIFIERS.name), this.#published(HIDDEN.name)];
+    const isElsewhere = (alias: string) =>
+      `not exists (select from ${now} as now where now.token = ${alias}.token)
+       and exists (select from ${hidden} as hidden where hidden.token = ${alias}.token
+         and not exists (select from ${this.records} as record where record.record_key = hidden.record_key))`;
     // What is blocked is not judged, so that its records are not looked at: of a shared one it is enough to say so.
     await client.query(
-      `insert into ${output(IDENTIFIERS.name)} (token, kind, customer_id, is_shared, is_blocked)
+      `insert into ${now} (token, kind, customer_id, is_shared, is_blocked)
        select token, kind, customer_id, false, true from ${this.#published(IDENTIFIERS.name)} as shared
        where is_shared and token in (select token from ${this.#identifiers})
          and token in (select token from ops.blocked_identifiers) and ${isElsewhere("shared")}`,
